@@ -1,0 +1,184 @@
+"""Reading a JSON Lines file so that every bad line is reported at once, in plain words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+
+MAX_LINE_BYTES = 100_000
+_SHOWN = 40
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong at one place: file name, line (from 1; 0: the file as a whole), field, and what was expected."""
+
+    file: str
+    line: int
+    field: str
+    expected: str
+
+    def __str__(self) -> str:
+        place = (
+            self.file + (f", line {self.line}" if self.line else "") + (f", field '{self.field}'" if self.field else "")
+        )
+        return f"{place}: {self.expected}"
+
+
+class DataError(ValueError):
+    """Every problem found in a data file. ``problems`` holds them all; the text shows the first 40."""
+
+    def __init__(self, problems: list[Problem]):
+        self.problems = problems
+        lines = [str(problem) for problem in problems[:_SHOWN]]
+        if len(problems) > _SHOWN:
+            lines.append(f"… and {len(problems) - _SHOWN} more.")
+        super().__init__("\n".join(lines))
+
+    def _render_traceback_(self) -> list[str]:  # IPython's hook: the list of problems is the message
+        return ["DataError:", *str(self).splitlines()]
+
+
+def load_records(path: str | Path, schema: dict[str, Any], unique: str = "id") -> list[dict[str, Any]]:
+    """Read a JSON Lines file (UTF-8, a leading byte-order mark allowed) and check each line against a JSON Schema.
+
+    Args:
+        path: the file.
+        schema: a JSON Schema (draft 2020-12) for one line.
+        unique: the field whose value may occur once; an empty string switches this check off.
+
+    Returns:
+        The records in the file's order. Blank lines are passed over.
+
+    Raises:
+        DataError: lists every bad line (file, line, field, what was expected). Nothing is returned in part.
+    """
+    path = Path(path)
+    validator = Draft202012Validator(schema)
+    records, problems, first_seen = [], [], {}
+    for number, outcome in _parsed_lines(path):
+        if isinstance(outcome, str):
+            problems.append(Problem(path.name, number, "", outcome))
+            continue
+        faults = [_explain(path.name, number, error) for error in validator.iter_errors(outcome)]
+        key = outcome.get(unique) if unique and isinstance(outcome, dict) else None
+        if isinstance(key, str):
+            if key in first_seen:
+                expected = f"expected a value of its own; '{key}' stands in line {first_seen[key]} too"
+                faults.append(Problem(path.name, number, unique, expected))
+            first_seen.setdefault(key, number)
+        problems += faults
+        records.append(outcome)
+    if not problems and not records:
+        problems.append(Problem(path.name, 0, "", "the file is empty; expected one JSON object a line"))
+    if problems:
+        raise DataError(problems)
+    return records
+
+
+def _parsed_lines(path: Path) -> Iterator[tuple[int, Any]]:
+    """Yield (line number, object), or (line number, what was expected) as a string for a line that holds no object."""
+    try:
+        with path.open("rb") as file:
+            number = 0
+            # A bounded readline keeps a file without line breaks from filling the memory.
+            while raw := file.readline(MAX_LINE_BYTES + 1):
+                number += 1
+                if len(raw) > MAX_LINE_BYTES:
+                    while raw and not raw.endswith(b"\n"):
+                        raw = file.readline(MAX_LINE_BYTES + 1)
+                    yield number, f"expected at most {MAX_LINE_BYTES:,} bytes on a line; this one is longer"
+                    continue
+                if number == 1:
+                    raw = raw.removeprefix(b"\xef\xbb\xbf")
+                if raw.strip():
+                    yield number, _parse(raw)
+    except FileNotFoundError:
+        yield 0, "no such file; check the name and the folder"
+    except IsADirectoryError:
+        yield 0, "this is a folder; expected a JSON Lines file"
+    except OSError as error:
+        # Windows answers PermissionError for a folder.
+        yield (
+            0,
+            "this is a folder; expected a JSON Lines file" if path.is_dir() else f"could not be read: {error.strerror}",
+        )
+
+
+def _parse(raw: bytes) -> Any:
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return f"expected UTF-8 text; byte {error.start + 1} of the line is not (save the file as UTF-8)"
+    try:
+        value = json.loads(text, object_pairs_hook=_no_repeated_key, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        return f"expected one JSON object; {error.msg} at column {error.colno}"
+    except (ValueError, RecursionError) as error:
+        return f"expected one JSON object; {error or 'it is nested too deeply'}"
+    if not isinstance(value, dict):
+        return f"expected a JSON object, found {_name_of(value)}"
+    return value
+
+
+def _no_repeated_key(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"the field '{repeated[0]}' stands twice")
+    return dict(pairs)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _explain(file: str, line: int, error: ValidationError) -> Problem:
+    field = ".".join(str(part) for part in error.absolute_path)
+    if error.validator == "required":
+        missing = error.message.split("'")[1]
+        return Problem(file, line, ".".join(filter(None, [field, missing])), "expected this field; it is missing")
+    if error.validator == "additionalProperties":
+        extra = sorted(set(error.instance) - set(error.schema["properties"]))
+        return Problem(file, line, ".".join(filter(None, [field, extra[0]])), _only_these(extra, error.schema))
+    if error.validator == "anyOf":
+        options = " or ".join(_wanted(option) for option in error.schema["anyOf"])
+        return Problem(file, line, field, f"expected {options}; found {_shown(error.instance)}")
+    if error.validator in ("type", "enum", "pattern", "minLength", "maxLength"):
+        return Problem(file, line, field, f"expected {_wanted(error.schema)}; found {_shown(error.instance)}")
+    return Problem(file, line, field, (best_match([error]) or error).message)
+
+
+def _only_these(extra: list[str], schema: dict[str, Any]) -> str:
+    others = f" (nor are {', '.join(extra[1:])})" if len(extra) > 1 else ""
+    return f"this field is not expected{others}; expected only {', '.join(schema['properties'])}"
+
+
+def _wanted(schema: dict[str, Any]) -> str:
+    if "enum" in schema:
+        return "one of " + ", ".join("null" if value is None else str(value) for value in schema["enum"])
+    kind = {"string": "text", "null": "null", "object": "an object", "integer": "a whole number", "number": "a number"}
+    words = kind.get(schema.get("type", ""), f"a value of type {schema.get('type')}")
+    if "pattern" in schema:
+        words += f" of the form {schema['pattern'].strip('^$')}"
+    if "minLength" in schema or "maxLength" in schema:
+        words += f" of {schema.get('minLength', 0)} to {schema.get('maxLength', 'any number of')} characters"
+    return words
+
+
+def _name_of(value: Any) -> str:
+    names = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list", dict: "an object"}
+    return "null" if value is None else names.get(type(value), type(value).__name__)
+
+
+def _shown(value: Any) -> str:
+    if value is None or isinstance(value, (list, dict)):
+        return _name_of(value)
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "…"
