@@ -60,7 +60,7 @@ def interval(values: Sequence[float], level: float = 0.95, draws: int = 10_000, 
         return _bootstrap(numbers, level, draws, seed)
     if numbers[0] not in (0.0, 1.0):
         raise ValueError(
-            f"All {numbers.size} values are {numbers[0]:g}: they show no spread, so no interval can be computed from them."
+            f"All {numbers.size} values are {numbers[0]:g}: without any spread no interval can be computed from them."
         )
     return Interval(float(numbers[0]), *_wilson(int(numbers.sum()), numbers.size, level))
 
@@ -72,8 +72,8 @@ def paired_difference(
 
     Every draw takes the same messages for both, so what makes a message hard for both cancels out: the interval is
     usually narrower than two separate ones suggest. An interval that excludes 0 says that the methods differ.
-    Where every difference is the same, the bootstrap would shrink to a point; then the share of messages that could
-    still behave otherwise is bounded by Wilson's interval for 0 of n. Raises ValueError for unequal lengths.
+    Where every difference is the same, the bootstrap would shrink to a point; for values of 0 and 1, the share of
+    messages that might still behave otherwise is then bounded by Wilson's interval for 0 of n. Raises ValueError for unequal lengths.
     """
     first, second = _numbers(a, "a"), _numbers(b, "b")
     if first.size != second.size:
@@ -83,9 +83,11 @@ def paired_difference(
     difference = first - second
     if difference.min() < difference.max():
         return _bootstrap(difference, level, draws, seed)
+    if not np.isin([first, second], (0.0, 1.0)).all():
+        raise ValueError(
+            f"All {difference.size} differences are {difference[0]:g}: no interval can be computed from them."
+        )
     value, unseen = float(difference[0]), _wilson(0, difference.size, level)[1]
-    if abs(value) not in (0.0, 1.0):
-        raise ValueError(f"All {difference.size} differences are {value:g}: no interval can be computed from them.")
     return Interval(value, max(-1.0, value - unseen), min(1.0, value + unseen))
 
 
@@ -132,7 +134,7 @@ def summary(
 
 
 def percent(mean: float, low: float, high: float) -> str:
-    """Shares as text, ``86% [80, 91]``; differences keep their sign only where it is negative."""
+    """Shares as text, in whole per cent: ``86% [80, 91]``."""
     return f"{_whole(mean)}% [{_whole(low)}, {_whole(high)}]"
 
 
@@ -144,13 +146,13 @@ def points(mean: float, low: float, high: float) -> str:
 def percent_table(table: pd.DataFrame) -> pd.DataFrame:
     """A ``summary`` for reading: one row per method, one column per set and measure, cells like ``86% [80, 91]``."""
     cells = table.assign(cell=[percent(*row) for row in table[["mean", "low", "high"]].to_numpy()])
-    wide = cells.pivot(index="method", columns=["set", "measure"], values="cell")
+    wide = cells.pivot(index="method", columns=["set", "measure"], values="cell").fillna("–")
     columns = pd.MultiIndex.from_frame(table[["set", "measure"]].drop_duplicates(), names=["set", "measure"])
     return wide.loc[list(dict.fromkeys(table["method"])), columns]
 
 
 def errors_table(answers: Sequence[str], records: Sequence[Record]) -> pd.DataFrame:
-    """Every error as a row: id, message, field, expected, came. An unparsable answer is one row, with its whole text."""
+    """Every error as a row: id, message, field, expected, came. An unparsable answer is one row with its whole text."""
     rows = []
     for answer, label, record in zip(answers, _parsed(answers, records), records, strict=True):
         place = (record["id"], record["message"])
@@ -200,9 +202,8 @@ def _bootstrap(numbers: np.ndarray, level: float, draws: int, seed: int) -> Inte
     result = stats.bootstrap(
         (numbers,), np.mean, n_resamples=draws, batch=500, confidence_level=level, method="percentile", rng=seed
     )
-    return Interval(
-        float(numbers.mean()), float(result.confidence_interval.low), float(result.confidence_interval.high)
-    )
+    ends = result.confidence_interval
+    return Interval(float(numbers.mean()), float(ends.low), float(ends.high))
 
 
 def _wilson(right: int, messages: int, level: float) -> tuple[float, float]:
@@ -211,8 +212,8 @@ def _wilson(right: int, messages: int, level: float) -> tuple[float, float]:
 
 
 def _whole(share: float) -> str:
-    return f"{100 * share:.0f}".replace("-0", "0") if round(100 * share) == 0 else f"{100 * share:.0f}"
+    return f"{round(100 * share)}"
 
 
 def _signed(share: float) -> str:
-    return "0" if round(100 * share) == 0 else f"{100 * share:+.0f}"
+    return f"{round(100 * share):+d}" if round(100 * share) else "0"
