@@ -110,7 +110,7 @@ def execute(
             on_kernel(client.km.provisioner.pid)
 
     environment = dict(environment)
-    # The kernel listens on this machine only; its remark that local traffic is not encrypted would stand in the terminal.
+    # The kernel listens on this machine only: its remark that the traffic is not encrypted is noise in a terminal.
     arguments = ["--HistoryManager.hist_file=:memory:", "--IPKernelApp.log_level=ERROR"]
     if record is not None:
         record[0].write_text("")
