@@ -1,9 +1,13 @@
 """Peak memory of a process and all its children, with an optional cap that really kills.
 
-Memory is the tree's PSS (proportional set size: pages shared by n processes count 1/n each), so that a tree's total is
-what the machine gives it. Elsewhere than on Linux it is the sum of RSS, which counts shared pages once per process and
-is therefore an upper bound. ``ulimit`` is no substitute: RLIMIT_AS counts the address space that torch reserves and
-never uses, RLIMIT_RSS does nothing.
+Memory is the tree's PSS (proportional set size: a page shared by n processes counts 1/n for each), so that what a forked
+child shares with its parent counts once. One correction: pages of files, such as torch's libraries, would count less
+while another notebook on the same machine has them mapped too, and the figure must not depend on that; so they count
+at least as much as the one process that maps most of them would take alone.
+
+Elsewhere than on Linux it is the sum of RSS, which counts shared pages once per process and is therefore an upper
+bound. ``ulimit`` is no substitute: RLIMIT_AS counts the address space that torch reserves and never uses, RLIMIT_RSS
+does nothing.
 """
 
 from __future__ import annotations
@@ -56,15 +60,25 @@ def rss(pids: list[int]) -> int:
 
 
 def pss(pids: list[int]) -> int:
-    """Sum of proportional memory in bytes (Linux), or of resident memory where the system has no PSS."""
+    """Proportional memory of the processes together in bytes (Linux), or resident memory where there is no PSS."""
     if not ON_LINUX:
         return rss(pids)
-    total = 0
+    total = files = most_files = 0
     for pid in pids:
         with contextlib.suppress(OSError):  # the process has ended meanwhile
-            found = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
-            total += int(found.group(1)) * 1024 if found else 0
-    return total
+            shares = _kilobytes(Path(f"/proc/{pid}/smaps_rollup"))
+            if "Pss_File" not in shares:  # a kernel before 5.4 gives the sum alone
+                total += shares.get("Pss", 0)
+                continue
+            total += shares["Pss_Anon"] + shares["Pss_Shmem"]
+            files += shares["Pss_File"]
+            most_files = max(most_files, _kilobytes(Path(f"/proc/{pid}/status")).get("RssFile", 0))
+    return (total + max(files, most_files)) * 1024
+
+
+def _kilobytes(path: Path) -> dict[str, int]:
+    """The lines ``Name: 123 kB`` of a file under /proc."""
+    return {name: int(size) for name, size in re.findall(r"^(\w+):\s+(\d+) kB$", path.read_text(), re.MULTILINE)}
 
 
 def kill_tree(pid: int) -> None:
