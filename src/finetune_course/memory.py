@@ -1,6 +1,6 @@
 """Peak memory of a process and all its children, with an optional cap that really kills.
 
-Memory is the tree's PSS (proportional set size: a page shared by n processes counts 1/n for each), so that what a forked
+Memory is the tree's PSS (proportional set size: a page shared by n processes counts 1/n for each): what a forked
 child shares with its parent counts once. One correction: pages of files, such as torch's libraries, would count less
 while another notebook on the same machine has them mapped too, and the figure must not depend on that; so they count
 at least as much as the one process that maps most of them would take alone.
