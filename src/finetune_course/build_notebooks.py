@@ -53,6 +53,9 @@ def main(arguments: Sequence[str] | None = None, root: Path | None = None) -> in
     except (SourceError, FileNotFoundError) as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("Stopped; the notebook that was running is as it was before.", file=sys.stderr)
+        return 130
 
 
 def executed_solution(edition: Edition, source: NotebookNode, report=lambda progress: None) -> NotebookNode:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +19,8 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
+
+from finetune_course.memory import kill_tree
 
 CELL_TIMEOUT = 1800
 """Seconds; only there so that a cell which hangs ends some day."""
@@ -92,12 +97,13 @@ def execute(
 
     Stops at the first failing cell unless ``allow_errors``. ``on_cell`` is told before each code cell, ``on_kernel``
     the kernel's process id once. With ``record`` (a file to write, the course root) the data files that the
-    kernel opened are listed in ``Execution.read_data``, relative to that root. Never raises for a failing cell.
+    kernel opened are listed in ``Execution.read_data``, relative to that root. Never raises for a failing cell;
+    Ctrl-C (or SIGTERM) ends the kernel and raises ``KeyboardInterrupt``.
     """
     run = nbformat.from_dict(notebook)
     code_cells = [index for index, cell in enumerate(run.cells) if cell.cell_type == "code" and cell.source.strip()]
     result = Execution(run)
-    at = {"cell": None}
+    at = {"cell": None, "interrupted": False}
 
     def started(cell: NotebookNode, cell_index: int) -> None:
         if cell_index in code_cells:
@@ -105,7 +111,15 @@ def execute(
             if on_cell:
                 on_cell(CellProgress(code_cells.index(cell_index) + 1, len(code_cells), cell_index))
 
+    def interrupted() -> None:
+        at["interrupted"] = True
+        kill_tree(client.km.provisioner.pid)
+
     def kernel_started(notebook: NotebookNode) -> None:
+        # nbclient's own handlers end the kernel and swallow the signal: the next notebook would start.
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # Windows; not the main thread
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(number, interrupted)
         if on_kernel:
             on_kernel(client.km.provisioner.pid)
 
@@ -137,6 +151,8 @@ def execute(
         result.failure = f"the cell took longer than {cell_timeout:.0f} seconds"
     except DeadKernelError:
         result.failure, result.kernel_died = "the kernel died (out of memory?)", True
+    if at["interrupted"]:
+        raise KeyboardInterrupt
     result.seconds = time.perf_counter() - start
     result.failed_cell = at["cell"] if result.failure else None
     for cell in run.cells:
