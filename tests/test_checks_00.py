@@ -1,0 +1,136 @@
+"""Every check of notebook 00: a right answer written in another way passes, and each misconception is named."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from finetune_course import checks_00
+from finetune_course.checking import STUB, NotDoneYet, WrongAnswer
+
+
+def exponentials(logits, temperature):
+    return np.exp(np.array(logits) / temperature)
+
+
+def softmax_by_torch(logits, temperature=1.0):
+    return torch.softmax(torch.tensor(logits, dtype=torch.float64) / temperature, dim=0)
+
+
+def softmax_in_python(logits, temperature=1.0):
+    largest = max(logits)
+    parts = [math.exp((logit - largest) / temperature) for logit in logits]
+    return [part / math.fsum(parts) for part in parts]
+
+
+def wilson_by_hand(right, total):
+    z = stats.norm.ppf(0.975)
+    share = right / total
+    centre = (share + z**2 / (2 * total)) / (1 + z**2 / total)
+    half = z / (1 + z**2 / total) * math.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
+    return [share, centre - half, centre + half]
+
+
+def with_method(method):
+    def interval(right, total):
+        found = stats.binomtest(right, total).proportion_ci(method=method)
+        return right / total, found.low, found.high
+
+    return interval
+
+
+def plain_interval(right, total):
+    share = right / total
+    half = 1.96 * math.sqrt(share * (1 - share) / total)
+    return share, share - half, share + half
+
+
+def no_width_at_zero(right, total):
+    return with_method("wilson")(right, total) if right else (0.0, 0.0, 0.0)
+
+
+def in_per_cent(right, total):
+    return tuple(100 * part for part in with_method("wilson")(right, total))
+
+
+def differences(confidence, held):
+    return np.array(confidence) / 100 - np.array(held, dtype=float)
+
+
+RIGHT = [
+    (checks_00.weights_gb, lambda parameters, bits: parameters * bits * 1.25e-10),
+    (checks_00.weights_gb, lambda parameters, bits: np.float64(parameters) / 1e9 * (bits / 8)),
+    (checks_00.softmax, softmax_by_torch),
+    (checks_00.softmax, softmax_in_python),
+    (checks_00.accuracy_interval, wilson_by_hand),
+    (checks_00.accuracy_interval, with_method("wilson")),
+    (checks_00.brier, lambda confidence, held: float(np.mean(differences(confidence, held) ** 2))),
+    (checks_00.brier, lambda c, held: sum((p / 100 - h) ** 2 for p, h in zip(c, held, strict=True)) / len(c)),
+]
+
+WRONG = [
+    (checks_00.weights_gb, lambda parameters, bits: parameters * bits / 1e9, "a byte has 8 bits"),
+    (checks_00.weights_gb, lambda parameters, bits: parameters * bits / 8 / 2**30, "That is GiB"),
+    (checks_00.weights_gb, lambda parameters, bits: parameters * bits / 8 / 1e6, "number of MB"),
+    (checks_00.weights_gb, lambda parameters, bits: parameters * bits / 8, "number of bytes"),
+    (checks_00.weights_gb, lambda parameters, bits: parameters * (bits // 8) / 1e9, "4 bits are half a byte"),
+    (checks_00.weights_gb, lambda parameters, bits: parameters * max(1, bits // 8) / 1e9, "4 bits are half a byte"),
+    (checks_00.weights_gb, lambda parameters, bits: parameters * 4 / 1e9, "half a byte each"),
+    (checks_00.weights_gb, lambda parameters, bits: "0.54 GB", "one number"),
+    (checks_00.softmax, exponentials, "sum to"),
+    (checks_00.softmax, lambda logits, temperature: np.array(logits) / sum(logits), "take their exponentials first"),
+    (checks_00.softmax, lambda logits, temperature: softmax_by_torch(logits) / temperature, "belongs to the logits"),
+    (checks_00.softmax, lambda logits, temperature: softmax_by_torch(logits), "has no effect"),
+    (checks_00.softmax, lambda logits, temperature: softmax_by_torch(logits, 1 / temperature), "multiply the logits"),
+    (checks_00.softmax, lambda logits, t: (e := exponentials(logits, t)) / e.sum(), "largest logit away"),
+    (
+        checks_00.softmax,
+        lambda logits, t: [math.exp(x / t) / sum(math.exp(y / t) for y in logits) for x in logits],
+        "largest logit away",
+    ),
+    (checks_00.softmax, lambda logits, temperature: softmax_by_torch(logits).max(), "Expected 3 probabilities"),
+    (checks_00.accuracy_interval, plain_interval, "ends above 1"),
+    (checks_00.accuracy_interval, with_method("exact"), "method='wilson'"),
+    (checks_00.accuracy_interval, no_width_at_zero, "without width"),
+    (checks_00.accuracy_interval, in_per_cent, "per cent"),
+    (checks_00.accuracy_interval, lambda right, total: wilson_by_hand(right, total)[::-1], "share is right answers"),
+    (checks_00.accuracy_interval, lambda right, total: right / total, "three numbers"),
+    (checks_00.brier, lambda c, held: np.mean((np.array(c) - np.array(held)) ** 2), "divide them by 100"),
+    (checks_00.brier, lambda c, held: np.mean((np.array(c) - 100 * np.array(held)) ** 2), "divide them by 100"),
+    (checks_00.brier, lambda c, held: np.sum(differences(c, held) ** 2), "That is the sum"),
+    (checks_00.brier, lambda c, held: np.mean(np.abs(differences(c, held))), "square each distance"),
+    (checks_00.brier, lambda c, held: np.mean(differences(c, held) ** 2) ** 0.5, "square root"),
+    (checks_00.brier, lambda c, held: np.mean(differences(c, held)), "misses cancel out"),
+    (checks_00.brier, lambda c, held: np.mean((1 - np.array(c) / 100) ** 2), "the outcome of one that failed is 0"),
+]
+
+
+def named(value):
+    return getattr(value, "__name__", None)
+
+
+@pytest.mark.parametrize(("check", "answer"), RIGHT, ids=named)
+def test_a_right_answer_passes_however_it_is_written(check, answer, capsys):
+    check(answer)
+    assert capsys.readouterr().out.startswith("✓ ")
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered", "ignore:invalid value")
+@pytest.mark.parametrize(("check", "answer", "words"), WRONG, ids=named)
+def test_a_wrong_answer_is_told_its_misconception(check, answer, words):
+    with pytest.raises(WrongAnswer) as caught:
+        check(answer)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "check", [checks_00.weights_gb, checks_00.softmax, checks_00.accuracy_interval, checks_00.brier], ids=named
+)
+def test_the_untouched_stub_is_not_done_yet(check):
+    space = {}
+    exec(f"def answer(*inputs):\n    {STUB}", space)
+    with pytest.raises(NotDoneYet, match="not done yet"):
+        check(space["answer"])
