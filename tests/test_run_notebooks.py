@@ -59,6 +59,7 @@ def test_a_failure_names_notebook_cell_and_error_and_the_others_still_run(root, 
     assert "together" in shown and "Traceback" not in shown
 
 
+@pytest.mark.slow
 def test_an_unmodified_student_notebook_stops_at_its_exercise(root, capsys):
     assert build_notebooks.main(["90", "--no-execute"], root) == 0
     assert run_notebooks.main(["90", "--student"], root) == 1
@@ -68,6 +69,7 @@ def test_an_unmodified_student_notebook_stops_at_its_exercise(root, capsys):
     assert "notebooks/91_fails.ipynb does not exist; make it with" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_notebook_above_the_cap_is_killed_and_the_table_says_so(root, capsys, tmp_path):
     start = time.monotonic()
     file = tmp_path / "table.json"
@@ -78,6 +80,7 @@ def test_a_notebook_above_the_cap_is_killed_and_the_table_says_so(root, capsys, 
     assert time.monotonic() - start < 60
 
 
+@pytest.mark.slow
 def test_the_small_profile_reaches_the_kernel(root, capsys):
     assert run_notebooks.main(["93", "--small"], root) == 0
     shown = capsys.readouterr().out
@@ -92,6 +95,7 @@ def test_an_unknown_number_gets_one_sentence(root, capsys):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a POSIX signal")
 def test_ctrl_c_ends_the_kernel_too(root):
     code = (
