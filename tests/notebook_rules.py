@@ -20,7 +20,7 @@ LONGEST_CELL, MEDIAN_CELL, FEWEST_EXERCISES = 30, 8, 3
 EXERCISE = re.compile(r"### Exercise (\d+)\.(\d+) — \S.*")
 RATING = re.compile(r"Difficulty [●○]{3} · importance [●○]{3} · about \d+ minutes?")
 HINT = re.compile(r"<details><summary>Hint (\d)</summary>\n\n(.+?)\n?</details>", re.DOTALL)
-HEAVY = re.compile(r"from_pretrained|\.train\(|\.generate\(|weights\(")
+HEAVY = re.compile(r"from_pretrained|\.train\(|\.generate\(|\bweights\(")
 
 
 def course() -> list[Edition]:

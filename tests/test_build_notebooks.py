@@ -341,6 +341,14 @@ def test_a_source_that_cannot_be_built_gets_one_sentence(tmp_path, capsys, text,
     assert build_notebooks.main(["--check"], root) == 1
 
 
+def test_a_broken_source_does_not_hide_what_else_is_stale(root, capsys):
+    (root / "solutions" / "91_broken.py").write_text("# %%\n### BEGIN SOLUTION\n", encoding="utf-8")
+    edit_source(root, "# Three rows, by hand.", "# Three rows by hand.")
+    code, lines = check(root, capsys)
+    assert code == 1 and any("90_tiny.ipynb differs" in line for line in lines)
+    assert any("91_broken.py, cell 1: BEGIN SOLUTION has no END SOLUTION" in line for line in lines)
+
+
 def test_an_unknown_number_gets_one_sentence(root, capsys):
     assert build_notebooks.main(["7"], root) == 1
     assert capsys.readouterr().err == "There is no notebook '7'; there are 90. Give the number, such as 06.\n"

@@ -64,7 +64,7 @@ def test_an_unmodified_student_notebook_stops_at_its_exercise(root, capsys):
     assert build_notebooks.main(["90", "--no-execute"], root) == 0
     assert run_notebooks.main(["90", "--student"], root) == 1
     shown = " ".join(capsys.readouterr().out.split())
-    assert "cell 11 (under “Exercise 90.1 — The share of hits”): NotDoneYet: Exercise 90.1 is not done yet" in shown
+    assert "cell 11 (under “Exercise 90.1 — The share of hits”): Exercise 90.1 is not done yet" in shown
     assert run_notebooks.main(["91", "--student"], root) == 1
     assert "notebooks/91_fails.ipynb does not exist; make it with" in capsys.readouterr().err
 

@@ -80,7 +80,7 @@ def failing(cut, folder):
 
 
 def toothless(source, folder):
-    """Hidden tests, without the visible check, against answers of None; ids of the test cells that pass all the same."""
+    """Hidden tests, without the visible check, against answers of None: the test cells that pass all the same."""
     cut = exercise_cells(source)
     for cell in cut.cells:
         if grading(cell).get("solution"):

@@ -63,7 +63,8 @@ def main(arguments: Sequence[str] | None = None, root: Path | None = None) -> in
     options = parser.parse_args(arguments)
     cap = round(options.cap_gb * GB) if options.cap_gb else SMALL_CAP if options.small else None
     environment = headless_environment({"COURSE_PROFILE": "small", **ONE_THREAD} if options.small else None)
-    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    terminal = sys.stdout.isatty()
+    console = Console(highlight=False, soft_wrap=not terminal, width=None if terminal else 120)
     measured: list[Measured] = []
     try:
         chosen = [
@@ -117,9 +118,10 @@ def _run(
     failure = ""
     if result.failure:
         killed = any(watch.killed for watch in watches)
-        failure = f"{edition.name} stopped at {_place(result)}: " + (
-            f"killed above the cap of {cap / GB:.2g} GB" if killed else result.failure
-        )
+        reason = f"killed above the cap of {cap / GB:.2g} GB" if killed else result.failure
+        # A check's own exceptions are whole sentences already.
+        reason = reason.removeprefix("NotDoneYet: ").removeprefix("WrongAnswer: ")
+        failure = f"{edition.name} stopped at {_place(result)}: {reason}"
         console.print(failure, style="red")
     return Measured(edition.name, result.seconds / 60, peak / GB, collect(outputs), failure)
 

@@ -151,6 +151,8 @@ def execute(
         result.failure = f"the cell took longer than {cell_timeout:.0f} seconds"
     except DeadKernelError:
         result.failure, result.kernel_died = "the kernel died (out of memory?)", True
+    except RuntimeError as error:  # the kernel never answered
+        result.failure, result.kernel_died = f"the kernel did not start: {_first_line(str(error))}", True
     if at["interrupted"]:
         raise KeyboardInterrupt
     result.seconds = time.perf_counter() - start

@@ -9,6 +9,7 @@ a full re-run for every comment.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from pathlib import Path
 
@@ -65,7 +66,10 @@ def leaks(root: Path) -> list[str]:
     Looked for: the regions' marks; whole regions; single lines longer than ``SHORT_LINE`` characters. Left out: what
     also stands in a visible cell of a source, such as a line that a hint shows on purpose.
     """
-    sources = {edition.name: read_source(edition.source) for edition in editions(root)}
+    sources = {}
+    for edition in editions(root):
+        with contextlib.suppress(SourceError):  # ``problems`` reports it
+            sources[edition.name] = read_source(edition.source)
     visible = "\n".join(line for source in sources.values() for cell in source.cells for line in visible_lines(cell))
     hidden: dict[str, str] = {}
     for name, source in sources.items():

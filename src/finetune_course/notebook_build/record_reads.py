@@ -1,7 +1,7 @@
 """Imported by a kernel that a build starts: notes which of the course's data files the notebook opens.
 
 An executed notebook is stale when data it read has changed since. Which files those are is not declared by hand but
-seen, through Python's own audit hook on ``open``.
+seen, through Python's own audit hook on ``open``. Files that compiled code opens by itself (safetensors) are not seen.
 """
 
 from __future__ import annotations
