@@ -3,8 +3,9 @@
     python data/build_data.py            write data/triage/{train,validation,test}.jsonl
     python data/build_data.py --check    write nothing; exit 1 when a file differs from what would be written
 
-The hand-written splits (*_handwritten.jsonl) are sources themselves and are never touched. A frame serves one split
-only, so that the template-made test shares no sentence frame with the training data.
+The hand-written splits (*_handwritten.jsonl) are sources themselves and are never touched. A frame or a clause
+serves one split only, so that the template-made test shares no sentence with the training data; wordings of products,
+greetings and sign-offs are shared.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import json
 import random
 import re
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -22,8 +23,8 @@ SOURCES = Path(__file__).resolve().parent / "triage" / "sources"
 TARGET = SOURCES.parent
 SEED = 2026
 SPLIT_SIZES = {"train": 2000, "validation": 100, "test": 150}
-# Of each category's frames, in turn: this many in a hundred are kept for validation and for test.
-HELD_OUT_FRAMES = {"validation": 7, "test": 11}
+# Of each category's frames and of each kind of clause: this many in a hundred are kept for validation and for test.
+HELD_OUT = {"validation": 7, "test": 11}
 MAX_WORDS = 70
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -64,17 +65,29 @@ def read_lines(name: str) -> list[str]:
     return [line for line in (SOURCES / name).read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
-def frames_of(category: str) -> dict[str, list[dict]]:
-    """A category's frames, parted among the splits: shuffled once with a fixed seed, then cut."""
-    frames = read_jsonl(f"frames_{category}.jsonl")
-    random.Random(f"{SEED} frames {category}").shuffle(frames)
-    parted, start = {}, 0
-    for split, percent in HELD_OUT_FRAMES.items():
-        count = round(len(frames) * percent / 100)
-        parted[split] = frames[start : start + count]
+def parted(items: list[dict], name: str) -> dict[str, list[dict]]:
+    """The items, each given to one split: shuffled once with a seed made from ``name``, then cut."""
+    items = list(items)
+    random.Random(f"{SEED} {name}").shuffle(items)
+    shares, start = {}, 0
+    for split, percent in HELD_OUT.items():
+        count = round(len(items) * percent / 100)
+        shares[split] = items[start : start + count]
         start += count
-    parted["train"] = frames[start:]
-    return parted
+    return {**shares, "train": items[start:]}
+
+
+def frames_of(category: str) -> dict[str, list[dict]]:
+    """A category's frames, each given to one split."""
+    return parted(read_jsonl(f"frames_{category}.jsonl"), f"frames {category}")
+
+
+def clauses_of(split: str) -> dict[tuple[str, str | None], list[dict]]:
+    """A split's clauses, by what they carry: an urgency, a mood, an order id or a distractor."""
+    kinds = defaultdict(list)
+    for clause in read_jsonl("clauses.jsonl"):
+        kinds[clause["kind"], clause["value"]].append(clause)
+    return {kind: parted(clauses, f"clauses {kind}")[split] for kind, clauses in kinds.items()}
 
 
 class MessageMaker:
@@ -87,12 +100,7 @@ class MessageMaker:
             for family, words in json.loads((SOURCES / "products.json").read_text(encoding="utf-8")).items()
         }
         self.family_uses: Counter[str] = Counter()
-        clauses = read_jsonl("clauses.jsonl")
-        kinds = {(clause["kind"], clause["value"]) for clause in clauses}
-        self.clauses = {
-            kind: Pool([clause for clause in clauses if (clause["kind"], clause["value"]) == kind], self.rng)
-            for kind in sorted(kinds, key=str)
-        }
+        self.clauses = {kind: Pool(clauses, self.rng) for kind, clauses in clauses_of(split).items()}
         self.greetings = Pool(read_lines("greetings.txt"), self.rng)
         self.signoffs = Pool(read_lines("signoffs.txt"), self.rng)
 
@@ -207,9 +215,11 @@ def build_split(split: str) -> str:
     seen, rows = set(), []
     while len(rows) < SPLIT_SIZES[split]:
         message, label = maker.make(pools[categories[len(rows) % len(categories)]].draw())
-        if message in seen:
+        # The letters alone: messages that differ only in case, punctuation or a number count as one.
+        letters = re.sub(r"[\W\d_]+", " ", message.replace("'", "")).strip().casefold()
+        if letters in seen:
             continue
-        seen.add(message)
+        seen.add(letters)
         rows.append({"message": message, "label": label})
     maker.rng.shuffle(rows)
     numbered = ({"id": f"{split}-made-{number:04d}", **row} for number, row in enumerate(rows, start=1))
