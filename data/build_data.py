@@ -1,6 +1,6 @@
 """Build the template-made triage splits from the frames in data/triage/sources/, the same bytes every time.
 
-    python data/build_data.py            write data/triage/{train,validation,test}.jsonl
+    python data/build_data.py            write data/triage/{train,validation,test}.jsonl and the tables of the data card
     python data/build_data.py --check    write nothing; exit 1 when a file differs from what would be written
 
 The hand-written splits (*_handwritten.jsonl) are sources themselves and are never touched. A frame or a clause
@@ -19,8 +19,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+from data_card import with_counts
+
 SOURCES = Path(__file__).resolve().parent / "triage" / "sources"
 TARGET = SOURCES.parent
+CARD = TARGET.parent / "README.md"
 SEED = 2026
 SPLIT_SIZES = {"train": 2000, "validation": 100, "test": 150}
 # Of each category's frames and of each kind of clause: this many in a hundred are kept for validation and for test.
@@ -226,20 +229,30 @@ def build_split(split: str) -> str:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in numbered)
 
 
+def _settle(path: Path, text: str, check: bool, stale: list[str]) -> None:
+    """Note the file as stale when it does not hold ``text``, and unless only checking, write it."""
+    if path.is_file() and path.read_bytes() == text.encode("utf-8"):
+        return
+    stale.append(path.name)
+    if not check:
+        temporary = path.with_suffix(".tmp")
+        temporary.write_bytes(text.encode("utf-8"))
+        temporary.replace(path)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file is stale")
     check = parser.parse_args().check
     stale = []
     for split in SPLIT_SIZES:
-        path, text = TARGET / f"{split}.jsonl", build_split(split)
-        if path.is_file() and path.read_bytes() == text.encode("utf-8"):
-            continue
-        stale.append(path.name)
-        if not check:
-            temporary = path.with_suffix(".tmp")
-            temporary.write_bytes(text.encode("utf-8"))
-            temporary.replace(path)
+        _settle(TARGET / f"{split}.jsonl", build_split(split), check, stale)
+    if not (check and stale):  # the card counts the files, so it waits until they are right
+        try:
+            _settle(CARD, with_counts(CARD.read_text(encoding="utf-8"), TARGET), check, stale)
+        except (OSError, ValueError, KeyError) as error:
+            print(f"The tables of the data card could not be counted ({error}): mend that file and try again.")
+            return 1
     if check and stale:
         print(f"Stale: {', '.join(stale)}. Run 'python data/build_data.py' and commit the result.")
         return 1

@@ -71,8 +71,12 @@ def masked(text: str, wordings: Iterable[str] = ()) -> list[str]:
     A frame's own slots ({order}, {n}, {price}, {product}) are masked in the same way, so that frames and the messages
     made from them compare.
     """
-    plain = " ".join(_words(text))
-    return _mask_pattern(tuple(wordings)).sub("<p>", plain).split()
+    return list(_masked(text, tuple(wordings)))
+
+
+@lru_cache(maxsize=20_000)
+def _masked(text: str, wordings: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(_mask_pattern(wordings).sub("<p>", " ".join(_words(text))).split())
 
 
 def exact_duplicates(
