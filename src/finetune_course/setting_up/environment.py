@@ -21,6 +21,8 @@ from .lock import SetupLock
 from .reasons import LOG, NEEDED_GB, Stop, explain, too_little_space
 
 BEGUN, COMPLETE = ".course-begun", ".course-ready"
+CUDA_GB = 4.0  # what PyTorch's CUDA build takes more than its CPU build: .venv was 5.7 GB with it
+RETRIES = 3
 Pip = Callable[..., tuple[int, str]]  # arguments of "pip install" -> exit code and output
 
 
@@ -54,14 +56,17 @@ def build(root: Path, lock: SetupLock) -> None:
     python = str(venv_python(venv))
     log.write_text("", encoding="utf-8")
     discard(root)
-    if _free_gb(root) < NEEDED_GB:
-        raise Stop(too_little_space(_free_gb(root)))
+    index = torch_index(sys.platform, has_nvidia(), os.environ)
+    needed = NEEDED_GB + (CUDA_GB if sys.platform == "linux" and index is None else 0)
+    if _free_gb(root) < needed:
+        raise Stop(too_little_space(needed, _free_gb(root)))
 
     def run(*command: str) -> tuple[int, str]:
         return run_logged(list(command), root, lock)
 
     def pip(*arguments: str) -> tuple[int, str]:
-        return run(python, "-m", "pip", "install", "--no-input", "--progress-bar", "off", *arguments)
+        quiet = ("--no-input", "--progress-bar", "off", "--retries", str(RETRIES))
+        return run(python, "-m", "pip", "install", *quiet, *arguments)  # of two --retries pip takes the last
 
     def must(result: tuple[int, str]) -> None:
         code, output = result
@@ -73,14 +78,14 @@ def build(root: Path, lock: SetupLock) -> None:
         venv.mkdir()
         (venv / BEGUN).touch()
         must(run(sys.executable, "-m", "venv", str(venv)))
-        must(pip("--retries", "3", "pip>=23.1"))  # does nothing except where an old pip could not install "-e ."
-        index = torch_index(sys.platform, has_nvidia(), os.environ)
+        if int(installed_version(venv, "pip").split(".")[0]) < 23:  # too old to install "-e ."
+            must(pip("--upgrade", "pip"))
         say(f"Step 2 of 4: PyTorch{', CPU build (no NVIDIA card was found)' if index == CPU_INDEX else ''}")
         must(install_torch(pip, root, index))
         say("Step 3 of 4: the other packages (a few minutes)")
         kept = venv / "torch-build.txt"  # so that the next step cannot swap the CPU build for another
         kept.write_text(f"torch=={installed_version(venv, 'torch')}\n", encoding="utf-8")
-        must(pip("--retries", "3", "--requirement", "requirements.txt", "--constraint", str(kept)))
+        must(pip("--requirement", "requirements.txt", "--constraint", str(kept)))
         must(run(python, "-c", "import torch"))
         switch_off_news(root)
         fresh = venv / (COMPLETE + ".new")
@@ -101,7 +106,7 @@ def install_torch(pip: Pip, root: Path, index: str | None) -> tuple[int, str]:
         if code == 0 or re.search(r"^\s*(Downloading|Processing|Using cached) ", output, re.MULTILINE):
             return code, output
         say("  PyTorch's own index is out of reach; taking the default index, whose build can be gigabytes larger.")
-    return pip("--no-deps", "--retries", "3", pin)
+    return pip("--no-deps", pin)
 
 
 def installed_version(venv: Path, package: str) -> str:

@@ -11,7 +11,7 @@ import traceback
 import urllib.parse
 from collections.abc import Mapping
 
-NEEDED_GB = 3.0  # what .venv takes on the disk, with room for unpacking
+NEEDED_GB = 3.0  # .venv takes 2.1 GB with PyTorch's CPU build, and pip needs room for unpacking
 LOG = "setup.log"
 _PROXY_SETTINGS = ("HTTPS_PROXY", "https_proxy", "PIP_PROXY", "ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -47,7 +47,7 @@ def explain(output: str, env: Mapping[str, str], free_gb: float | None = None) -
     if seen(
         "cannot connect to proxy|unable to connect to proxy|tunnel connection failed|proxy authentication required"
     ):
-        answer = re.search(r"(?:tunnel connection failed: |\b)(40[37] [a-z]+)", output, re.IGNORECASE)
+        answer = re.search(r"(?:tunnel connection failed: |\b)(40[37](?: [a-z]+)+)", output, re.IGNORECASE)
         return (
             f"{_proxy_name(env)} does not let pip through{f' ({answer.group(1)})' if answer else ''}: ask whoever runs "
             "it to allow Python's package index, or correct the setting, then start again."
@@ -77,7 +77,7 @@ def explain(output: str, env: Mapping[str, str], free_gb: float | None = None) -
         return (
             f"The package index has no {missing.group(1)} of the course's version for Python {sys.version_info[0]}."
             f"{sys.version_info[1]} on this computer: try another Python, or check that PIP_INDEX_URL, if you set it, "
-            "names a complete index."
+            "names a complete index, then start again."
         )
     if seen(r"vcruntime|winerror 126|visual c\+\+"):
         return "PyTorch needs Microsoft's Visual C++ Redistributable: install it, then start again."
@@ -108,10 +108,10 @@ def explain_exception(error: Exception, root: str = ".") -> str:
     return f"start.py met a fault of its own ({type(error).__name__}): please report it with the file {LOG}."
 
 
-def too_little_space(free_gb: float) -> str:
+def too_little_space(needed_gb: float, free_gb: float) -> str:
     """The sentence for a disk that cannot hold the course."""
     return (
-        f"The course needs {NEEDED_GB:.1f} GB of disk space in this folder and {free_gb:.1f} GB are free: free some, "
+        f"The course needs {needed_gb:.1f} GB of disk space in this folder and {free_gb:.1f} GB are free: free some, "
         "then start again."
     )
 
