@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import math
+import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +17,8 @@ from jsonschema.exceptions import ValidationError, best_match
 
 MAX_LINE_BYTES = 100_000
 _SHOWN = 40
+_FOLDER = "this is a folder; expected a JSON Lines file"
+_TOO_DEEP = "expected one JSON object; it is nested too deeply"
 
 
 @dataclass(frozen=True)
@@ -66,11 +72,14 @@ def load_records(path: str | Path, schema: dict[str, Any], unique: str = "id") -
         if isinstance(outcome, str):
             problems.append(Problem(path.name, number, "", outcome))
             continue
-        faults = [_explain(path.name, number, error) for error in validator.iter_errors(outcome)]
+        try:
+            faults = [_explain(path.name, number, error) for error in validator.iter_errors(outcome)]
+        except RecursionError:  # parsed, but too deep for the messages about it
+            faults = [Problem(path.name, number, "", _TOO_DEEP)]
         key = outcome.get(unique) if unique and isinstance(outcome, dict) else None
         if isinstance(key, str):
             if key in first_seen:
-                expected = f"expected a value of its own; '{key}' stands in line {first_seen[key]} too"
+                expected = f"expected a value of its own; {_shown(key)} stands in line {first_seen[key]} too"
                 faults.append(Problem(path.name, number, unique, expected))
             first_seen.setdefault(key, number)
         problems += faults
@@ -85,6 +94,10 @@ def load_records(path: str | Path, schema: dict[str, Any], unique: str = "id") -
 def _parsed_lines(path: Path) -> Iterator[tuple[int, Any]]:
     """Yield (line number, object), or (line number, what was expected) as a string for a line that holds no object."""
     try:
+        ordinary = os.path.isfile(path) or os.path.isdir(path) or not os.path.exists(path)
+        if not ordinary:  # a pipe or a device may never end
+            yield 0, "this is no ordinary file; expected a JSON Lines file"
+            return
         with path.open("rb") as file:
             number = 0
             # A bounded readline keeps a file without line breaks from filling the memory.
@@ -101,51 +114,75 @@ def _parsed_lines(path: Path) -> Iterator[tuple[int, Any]]:
                     yield number, _parse(raw)
     except FileNotFoundError:
         yield 0, "no such file; check the name and the folder"
-    except IsADirectoryError:
-        yield 0, "this is a folder; expected a JSON Lines file"
     except OSError as error:
         # Windows answers PermissionError for a folder.
-        yield (
-            0,
-            "this is a folder; expected a JSON Lines file" if path.is_dir() else f"could not be read: {error.strerror}",
-        )
+        yield 0, _FOLDER if os.path.isdir(path) else f"could not be read: {error.strerror}"
+    except ValueError:  # a zero byte in the name
+        yield 0, "no file can have this name; check it"
 
 
 def _parse(raw: bytes) -> Any:
     try:
-        text = raw.decode("utf-8")
+        text = raw.rstrip(b"\r\n").decode("utf-8")
     except UnicodeDecodeError as error:
         return f"expected UTF-8 text; byte {error.start + 1} of the line is not (save the file as UTF-8)"
+    if "\0" in text:
+        return "expected UTF-8 text; there are zero bytes in it, as in UTF-16 (save the file as UTF-8)"
     try:
-        value = json.loads(text, object_pairs_hook=_no_repeated_key, parse_constant=_refuse_constant)
+        value = json.loads(
+            text,
+            object_pairs_hook=_no_repeated_key,
+            parse_constant=_refuse_number,
+            parse_float=_finite,
+            parse_int=_whole,
+        )
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
     except json.JSONDecodeError as error:
-        return f"expected one JSON object; {error.msg} at column {error.colno}"
-    except (ValueError, RecursionError) as error:
-        return f"expected one JSON object; {error or 'it is nested too deeply'}"
+        return f"expected one JSON object; {error.msg.removesuffix(' at')} at column {error.colno}"
+    except UnicodeEncodeError:
+        return "expected text; a \\u escape in it is half a character (\\ud800 to \\udfff come in pairs)"
+    except RecursionError:
+        return _TOO_DEEP
+    except ValueError as error:
+        return f"expected one JSON object; {error}"
     if not isinstance(value, dict):
         return f"expected a JSON object, found {_name_of(value)}"
     return value
 
 
 def _no_repeated_key(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise ValueError(f"the field '{repeated[0]}' stands twice")
-    return dict(pairs)
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        name, times = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise ValueError(f"the field {_shown(name)} stands {'twice' if times == 2 else f'{times} times'}")
+    return fields
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+def _refuse_number(written: str) -> None:
+    raise ValueError(f"{written} is not a number in JSON")
+
+
+def _finite(written: str) -> float:
+    number = float(written)
+    if not math.isfinite(number):
+        raise ValueError(f"the number {_shorter(written)} is too large")
+    return number
+
+
+def _whole(written: str) -> int:
+    if len(written) > 1000:  # Python itself refuses more than 4,300 digits
+        raise ValueError(f"the number {_shorter(written)} is too large")
+    return int(written)
 
 
 def _explain(file: str, line: int, error: ValidationError) -> Problem:
     field = ".".join(str(part) for part in error.absolute_path)
     if error.validator == "required":
-        missing = error.message.split("'")[1]
+        missing = ast.literal_eval(error.message.removesuffix(" is a required property"))
         return Problem(file, line, ".".join(filter(None, [field, missing])), "expected this field; it is missing")
     if error.validator == "additionalProperties":
-        extra = sorted(set(error.instance) - set(error.schema["properties"]))
+        extra = sorted(_shorter(name) for name in set(error.instance) - set(error.schema.get("properties", ())))
         return Problem(file, line, ".".join(filter(None, [field, extra[0]])), _only_these(extra, error.schema))
     if error.validator == "anyOf":
         options = " or ".join(_wanted(option) for option in error.schema["anyOf"])
@@ -156,8 +193,9 @@ def _explain(file: str, line: int, error: ValidationError) -> Problem:
 
 
 def _only_these(extra: list[str], schema: dict[str, Any]) -> str:
-    others = f" (nor are {', '.join(extra[1:])})" if len(extra) > 1 else ""
-    return f"this field is not expected{others}; expected only {', '.join(schema['properties'])}"
+    more = extra[1:6] + (["…"] if len(extra) > 6 else [])
+    others = f" (nor are {', '.join(more)})" if more else ""
+    return f"this field is not expected{others}; expected only {', '.join(schema.get('properties', ())) or 'no fields'}"
 
 
 def _wanted(schema: dict[str, Any]) -> str:
@@ -180,5 +218,10 @@ def _name_of(value: Any) -> str:
 def _shown(value: Any) -> str:
     if value is None or isinstance(value, (list, dict)):
         return _name_of(value)
-    text = json.dumps(value, ensure_ascii=False)
+    return _shorter(json.dumps(value, ensure_ascii=False))
+
+
+def _shorter(text: str) -> str:
+    """The text on one line of at most 60 characters, without characters that a terminal would obey."""
+    text = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
     return text if len(text) <= 60 else text[:57] + "…"
