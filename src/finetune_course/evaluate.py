@@ -73,7 +73,8 @@ def paired_difference(
     Every draw takes the same messages for both, so what makes a message hard for both cancels out: the interval is
     usually narrower than two separate ones suggest. An interval that excludes 0 says that the methods differ.
     Where every difference is the same, the bootstrap would shrink to a point; for values of 0 and 1, the share of
-    messages that might still behave otherwise is then bounded by Wilson's interval for 0 of n. Raises ValueError for unequal lengths.
+    messages that might still behave otherwise is then bounded by Wilson's interval for 0 of n. Raises ValueError for
+    unequal lengths.
     """
     first, second = _numbers(a, "a"), _numbers(b, "b")
     if first.size != second.size:
