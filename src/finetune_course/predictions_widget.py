@@ -7,9 +7,9 @@ import textwrap
 from collections.abc import Sequence
 
 import ipywidgets as widgets
-import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from . import plots
 from .claims import Claim
 from .predictions import PredictionError, Predictions, load_predictions, record
 
@@ -104,18 +104,15 @@ class PredictionPanel(widgets.VBox):
 
 def predictions_figure(claims: Sequence[Claim], predictions: Predictions) -> Figure:
     """One line a claim, the confidence (%) as a dot; a ring at 50 % where there is no prediction yet."""
-    from . import plots
-
-    height = 1.2 + 0.52 * len(claims)
-    figure, axes = plt.subplots(figsize=(9, height), layout="constrained")
-    axes.axvline(50, color="0.75", linewidth=1, zorder=0)
+    figure, axes = plots.figure(width=9, height=1.2 + 0.46 * len(claims))
+    axes.axvline(50, color="0.6", linewidth=1.2, linestyle="--", zorder=0)
     for row, claim in enumerate(claims):
         sure = predictions.confidence.get(claim.id)
         if sure is None:
             axes.plot(50, row, "o", markersize=9, markerfacecolor="none", markeredgecolor="0.6")
         else:
-            axes.plot([50, sure], [row, row], color=plots.PALETTE[0], linewidth=2)
-            axes.plot(sure, row, "o", markersize=9, color=plots.PALETTE[0])
+            axes.plot([50, sure], [row, row], color=plots.COLOURS[0], linewidth=2)
+            axes.plot(sure, row, "o", markersize=9, color=plots.COLOURS[0])
     axes.set_yticks(range(len(claims)), [textwrap.fill(f"{claim.id} {claim.text}", 62) for claim in claims], fontsize=8)
     axes.set(xlim=(-3, 103), ylim=(len(claims) - 0.5, -0.5), xlabel="how sure that the claim holds (%)")
     done = sum(claim.id in predictions.confidence for claim in claims)
