@@ -21,6 +21,13 @@ _GB = 1e9
 _PROBE = (800, 576, 1536)
 
 
+class UnknownProfile(ValueError):
+    """A profile's name that does not exist; shown in a notebook as its one sentence, without traceback."""
+
+    def _render_traceback_(self) -> list[str]:  # IPython's hook for exceptions that explain themselves
+        return [f"UnknownProfile: {self}"]
+
+
 @dataclass(frozen=True)
 class Hardware:
     """The machine and what follows from it. ``rates``: GFLOP/s of a matrix product; memory in GB (1e9 bytes)."""
@@ -64,12 +71,13 @@ def inspect_hardware(profile: str | None = None) -> Hardware:
             small where the process may use less than 4 GB.
 
     Raises:
-        ValueError: an unknown profile.
+        UnknownProfile: an unknown profile.
     """
     memory, cores = _memory_bytes(), _cores()
     asked = (profile or os.environ.get("COURSE_PROFILE", "")).strip()
     if asked and asked not in PROFILES:
-        raise ValueError(f"There is no profile '{asked}': set COURSE_PROFILE to {' or '.join(PROFILES)}, or unset it.")
+        names = " or ".join(PROFILES)
+        raise UnknownProfile(f"There is no profile '{asked}': set COURSE_PROFILE to {names}, or unset it.")
     chosen = asked or ("small" if memory < 4 * _GB else "standard")
     device = _device()
     reasons = [_why_device(device), _why_profile(chosen, asked, memory)]
