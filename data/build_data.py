@@ -124,9 +124,9 @@ class MessageMaker:
         self.rng.shuffle(after)
         text = " ".join([*before, _ended(frame["text"]) if after else frame["text"], *after])
         text = self._fill(text, label)
-        if self.rng.random() < 0.42:
+        if self.rng.random() < 0.32:
             text = f"{self.greetings.draw()} {text}"
-        if self.rng.random() < 0.35:
+        if self.rng.random() < 0.2:
             text = f"{_ended(text)} {self.signoffs.draw()}"
         return self._roughen(text), label
 
@@ -144,11 +144,12 @@ class MessageMaker:
         wanted = []
         if "{order}" not in frame["text"] and self.rng.random() < ORDER_SHARE[frame["category"]] * 0.75:
             wanted.append(("order", None))
-        if label["urgency"] == "normal" and self.rng.random() < 0.36:
+        # Added clauses are kept few: a message of one piece teaches more than one put together from three.
+        if label["urgency"] == "normal" and self.rng.random() < 0.2:
             wanted.append(("urgency", self.rng.choices(["high", "low", "normal"], [4, 3, 2])[0]))
-        if label["mood"] == "neutral" and self.rng.random() < 0.36:
+        if label["mood"] == "neutral" and self.rng.random() < 0.18:
             wanted.append(("mood", self.rng.choices(["upset", "happy", "neutral"], [5, 3, 2])[0]))
-        if self.rng.random() < 0.08:
+        if self.rng.random() < 0.05:
             wanted.append(("distractor", None))
         self.rng.shuffle(wanted)
         room = MAX_WORDS - len(frame["text"].split())

@@ -22,7 +22,7 @@ SHINGLE_WORDS = 3
 RUN_WORDS = 6
 # In this data two messages from different hands or frames never exceed 0.22, and a frame filled twice (other product,
 # number, extra sentence and typing slips; products masked) is above 0.3 nine times in ten, with a median
-# of 0.53: tests/test_triage_data.py measures both sides. What falls below still shares a run of RUN_WORDS words.
+# of 0.63: tests/test_triage_data.py measures both sides. What falls below still shares a run of RUN_WORDS words.
 THRESHOLD = 0.3
 # 100 bands of 2 rows: a pair at the threshold is missed as a candidate with probability (1 - 0.3²)^100, 8 in 100,000.
 _BANDS, _ROWS = 100, 2

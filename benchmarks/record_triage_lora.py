@@ -1,0 +1,159 @@
+"""Train the triage adapter on all training messages, once per seed, score it, and write the record.
+
+    python benchmarks/record_triage_lora.py --seeds 0 1 2          # 10 to 20 minutes a seed on 2 CPU cores
+
+Each seed is written as soon as it is done to benchmarks/results/triage_lora.json, and a seed that stands there for the
+same data and settings is not run again. The first seed's adapter goes to data/adapters/triage (bfloat16).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import tempfile
+import time
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from datasets import Dataset
+from peft import LoraConfig
+from peft.optimizers import create_loraplus_optimizer
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
+from trl import SFTConfig
+
+from finetune_course.adapters import data_hash
+from finetune_course.completion_trainer import CompletionTrainer
+from finetune_course.evaluate import interval, score
+from finetune_course.generation import answer_all
+from finetune_course.hardware import inspect_hardware
+from finetune_course.paths import course_root, data_path
+from finetune_course.training import keep_freed_memory, prompt_completion, quiet_libraries, triage_settings
+from finetune_course.triage import load_split
+from finetune_course.weights import weights
+
+RESULT = course_root() / "benchmarks" / "results" / "triage_lora.json"
+LIBRARIES = ("torch", "transformers", "peft", "trl")
+SETS = {
+    "validation_handwritten": "validation, hand-written",
+    "test_handwritten": "test, hand-written",
+    "test": "test, template-made",
+}
+
+
+def train(seed: int, examples: int, epochs: float, hw):
+    """One run; returns the model, its tokenizer, seconds and tokens trained on."""
+    settings = triage_settings()
+    set_seed(seed)
+    tokenizer = AutoTokenizer.from_pretrained(weights())
+    model = AutoModelForCausalLM.from_pretrained(weights(), dtype=hw.dtype).to(hw.device)
+    arguments = settings["trainer"] | {"num_train_epochs": epochs, "save_strategy": "no", "logging_steps": 25}
+    with tempfile.TemporaryDirectory() as folder:
+        config = SFTConfig(output_dir=folder, seed=seed, gradient_checkpointing=False, **hw.precision, **arguments)
+        rows = Dataset.from_list([prompt_completion(row) for row in load_split("train")[:examples]])
+        trainer = CompletionTrainer(
+            model=model,
+            args=config,
+            train_dataset=rows,
+            processing_class=tokenizer,
+            peft_config=LoraConfig(**settings["lora"]),
+        )
+        trainer.optimizer = create_loraplus_optimizer(
+            trainer.model, torch.optim.AdamW, lr=config.learning_rate, loraplus_lr_ratio=settings["loraplus_lr_ratio"]
+        )
+        start = time.perf_counter()
+        trainer.train()
+        tokens = sum(map(len, trainer.train_dataset["input_ids"])) * epochs
+    return trainer.model.eval(), tokenizer, time.perf_counter() - start, tokens
+
+
+def scores_of(model, tokenizer, hw) -> dict:
+    system = [{"role": "system", "content": triage_settings()["system_prompt"]}]
+    result = {}
+    for split, name in SETS.items():
+        records = load_split(split)
+        answers = answer_all(
+            model, tokenizer, system, [row["message"] for row in records], batch_size=hw.eval_batch
+        ).texts
+        table = score(answers, records)
+        result[name] = {measure: [round(v, 4) for v in interval(table[measure])] for measure in ("valid", "exact")}
+    return result
+
+
+def ship(model, run: dict) -> None:
+    """Write the adapter in bfloat16 with a card that says where it comes from."""
+    folder = data_path("adapters", "triage")
+    work = Path(tempfile.mkdtemp(dir=data_path()))
+    try:
+        model.save_pretrained(work)
+        tensors = {
+            name: tensor.to(torch.bfloat16) for name, tensor in load_file(work / "adapter_model.safetensors").items()
+        }
+        save_file(tensors, work / "adapter_model.safetensors", metadata={"format": "pt"})
+        config = json.loads((work / "adapter_config.json").read_text())
+        config["base_model_name_or_path"] = "smollm2-135m-instruct"  # not a folder of the machine that trained it
+        (work / "adapter_config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
+        (work / "README.md").unlink(missing_ok=True)
+        (work / "run.json").write_text(json.dumps(run, indent=1) + "\n")
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.parent.mkdir(exist_ok=True)
+        os.chmod(work, 0o755)
+        work.rename(folder)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--examples", type=int, default=triage_settings()["examples"]["recorded"])
+    parser.add_argument("--epochs", type=float, default=1)
+    parser.add_argument("--output", type=Path, default=RESULT)
+    options = parser.parse_args()
+    quiet_libraries()
+    keep_freed_memory()
+    hw = inspect_hardware("standard")
+    settings = {
+        "command": f"python benchmarks/record_triage_lora.py --seeds {' '.join(map(str, options.seeds))}"
+        f" --examples {options.examples} --epochs {options.epochs:g}",
+        "training": {key: value for key, value in triage_settings().items() if key != "examples"},
+        "examples": options.examples,
+        "epochs": options.epochs,
+        "data_sha256": data_hash("train"),
+        "dtype": str(hw.dtype).removeprefix("torch."),
+        "machine": f"{platform.machine()}, {hw.cores} cores, {hw.device}",
+        "matmul_gflops": {name: round(rate) for name, rate in hw.rates.items()},
+        "threads": torch.get_num_threads(),
+        "versions": {name: version(name) for name in LIBRARIES},
+        "date": date.today().isoformat(),
+    }
+    stored = json.loads(options.output.read_text()) if options.output.is_file() else {"settings": {}, "runs": []}
+    same = all(
+        stored["settings"].get(key) == settings[key] for key in ("training", "examples", "epochs", "data_sha256")
+    )
+    runs = stored["runs"] if same else []
+    for seed in options.seeds:
+        if any(run["seed"] == seed for run in runs):
+            continue
+        model, tokenizer, seconds, tokens = train(seed, options.examples, options.epochs, hw)
+        run = {
+            "seed": seed,
+            "train_seconds": round(seconds, 1),
+            "tokens": int(tokens),
+            "scores": scores_of(model, tokenizer, hw),
+        }
+        runs.append(run)
+        options.output.parent.mkdir(exist_ok=True)
+        options.output.write_text(json.dumps({"settings": settings, "runs": runs}, indent=1) + "\n")
+        print(json.dumps(run), flush=True)
+        if seed == options.seeds[0] and options.output == RESULT:
+            ship(model, {"settings": settings, "run": run})
+
+
+if __name__ == "__main__":
+    main()

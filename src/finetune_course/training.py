@@ -1,0 +1,82 @@
+"""What notebook 06 and the benchmarks share: the settings file, the rows to train on, and the memory of a run."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from typing import Any
+
+import torch
+import yaml
+
+from .paths import data_path
+from .triage import label_text
+
+
+@lru_cache(maxsize=1)
+def triage_settings() -> dict[str, Any]:
+    """The settings of data/triage/training.yaml: lora, trainer, loraplus_lr_ratio, system_prompt, examples."""
+    return yaml.safe_load(data_path("triage", "training.yaml").read_text(encoding="utf-8"))
+
+
+def prompt_completion(record: dict[str, Any]) -> dict[str, Any]:
+    """One row in TRL's conversational prompt-completion form: the trainer learns the completion alone."""
+    system = {"role": "system", "content": triage_settings()["system_prompt"]}
+    return {
+        "prompt": [system, {"role": "user", "content": record["message"]}],
+        "completion": [{"role": "assistant", "content": label_text(record["label"])}],
+    }
+
+
+def tensor_memory(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, float]:
+    """Megabytes (1e6 bytes) of weights, gradients and optimizer state of a run that has made a step.
+
+    Gradients are counted as the optimizer needs them, one number for each trainable weight in its own dtype: between
+    two steps they are freed.
+    """
+    weights = sum(_bytes(parameter) for parameter in model.parameters())
+    gradients = sum(_bytes(parameter) for parameter in model.parameters() if parameter.requires_grad)
+    states = [value for state in _plain(optimizer).state.values() for value in state.values()]
+    optimiser = sum(_bytes(value) for value in states if isinstance(value, torch.Tensor))
+    rows = {"weights": weights, "gradients": gradients, "optimiser": optimiser}
+    return {name: size / 1e6 for name, size in (rows | {"total": sum(rows.values())}).items()}
+
+
+def _bytes(tensor: torch.Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
+
+
+def _plain(optimizer):
+    """The torch optimizer inside Accelerate's wrapper."""
+    return getattr(optimizer, "optimizer", optimizer)
+
+
+def keep_freed_memory() -> bool:
+    """Ask glibc to keep freed memory for the next step instead of handing it back to the system; True if it agreed.
+
+    A training step frees and takes the same blocks again and again; each hand-back costs page faults. Linux only.
+    """
+    import ctypes
+
+    trim_threshold, mmap_threshold = -1, -3  # constants of glibc's malloc.h
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except OSError:  # not glibc: macOS, Windows, musl
+        return False
+    return bool(mallopt(trim_threshold, 2**31 - 1) and mallopt(mmap_threshold, 2**25))
+
+
+def quiet_libraries() -> None:
+    """Silence what the libraries print on the way (progress bars, notes on defaults), for readable outputs."""
+    import warnings
+
+    import datasets
+    from transformers.utils import logging
+
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    datasets.disable_progress_bars()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    warnings.filterwarnings("ignore", message=".*pin_memory.*")
+    # TRL and PEFT still use the older name of a switch that transformers renames in v6.
+    warnings.filterwarnings("ignore", message=".*gradient_checkpointing.*", category=FutureWarning)
