@@ -10,7 +10,7 @@ import json
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -112,18 +112,13 @@ def near_duplicates(
         raise ValueError(f"threshold is {threshold}: choose a value from 0.3 to 1.")
     lefts = [_shingles(masked(text, wordings)) for text in left]
     rights = lefts if right is None else [_shingles(masked(text, wordings)) for text in right]
-    index = MinHashLSH(params=(_BANDS, _ROWS), num_perm=_BANDS * _ROWS)
-    for place, sketch in enumerate(_sketches(rights)):
-        index.insert(place, sketch)
     pairs = []
-    for first, sketch in enumerate(_sketches(lefts)):
-        for second in index.query(sketch):
-            if right is None and second <= first:
-                continue
-            both = lefts[first] & rights[second]
-            similarity = len(both) / len(lefts[first] | rights[second])
-            if similarity >= threshold:
-                pairs.append(Pair(first, second, similarity))
+    for first, second in _candidates(lefts, rights):
+        if right is None and second <= first:
+            continue
+        similarity = len(lefts[first] & rights[second]) / len(lefts[first] | rights[second])
+        if similarity >= threshold:
+            pairs.append(Pair(first, second, similarity))
     return sorted(pairs, key=lambda pair: (-pair.similarity, pair.left, pair.right))
 
 
@@ -167,6 +162,18 @@ def _shingles(words: list[str]) -> frozenset[str]:
     """The text's three-word runs; a text of fewer words is one shingle of its own."""
     last = max(len(words) - SHINGLE_WORDS + 1, 1)
     return frozenset(" ".join(words[at : at + SHINGLE_WORDS]) for at in range(last))
+
+
+def _candidates(lefts: Sequence[frozenset[str]], rights: Sequence[frozenset[str]]) -> Iterator[tuple[int, int]]:
+    """Pairs of places that agree in a band. The shorter list is indexed, which costs more than looking up."""
+    swapped = len(lefts) < len(rights)
+    indexed, asked = (lefts, rights) if swapped else (rights, lefts)
+    index = MinHashLSH(params=(_BANDS, _ROWS), num_perm=_BANDS * _ROWS)
+    for place, sketch in enumerate(_sketches(indexed)):
+        index.insert(place, sketch)
+    for place, sketch in enumerate(_sketches(asked)):
+        for other in index.query(sketch):
+            yield (other, place) if swapped else (place, other)
 
 
 def _sketches(sets: Sequence[frozenset[str]]) -> list[MinHash]:
