@@ -1,0 +1,217 @@
+"""Scores, intervals and comparisons: worked cases, properties, and the sentence for each kind of bad input."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from finetune_course.evaluate import (
+    INVALID,
+    Interval,
+    errors_table,
+    field_f1,
+    interval,
+    paired_difference,
+    percent,
+    percent_table,
+    points,
+    score,
+    summary,
+)
+from finetune_course.triage import FIELDS, label_text
+
+TENT = {"category": "faulty", "product": "tent", "urgency": "high", "order_id": "WW-12345", "mood": "upset"}
+STORE = {"category": "store", "product": None, "urgency": "normal", "order_id": None, "mood": "neutral"}
+BOOTS = {"category": "return", "product": "boots", "urgency": "normal", "order_id": "WW-54321", "mood": "neutral"}
+
+
+def records(*labels):
+    return [{"id": f"t-{place}", "message": f"message {place}", "label": label} for place, label in enumerate(labels)]
+
+
+THREE = records(TENT, STORE, BOOTS)
+ANSWERS = [label_text(TENT), label_text({**STORE, "mood": "happy"}), "Here you are: " + label_text(BOOTS)]
+
+
+def test_score_of_a_right_a_half_right_and_an_unparsable_answer():
+    table = score(ANSWERS, THREE)
+    assert list(table) == ["id", "valid", "exact", *FIELDS]
+    assert table["id"].tolist() == ["t-0", "t-1", "t-2"]
+    assert table["valid"].tolist() == [True, True, False]
+    assert table["exact"].tolist() == [True, False, False]
+    assert table["mood"].tolist() == [True, False, False]
+    assert table["category"].tolist() == [True, True, False]
+    assert all(kind == "bool" for kind in table.dtypes.drop("id"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "valid"),
+    [
+        (label_text(TENT), True),
+        (f"  {label_text(TENT)}\n", True),
+        (f"```json\n{label_text(TENT)}\n```", False),
+        (label_text(TENT) + " Have a nice day!", False),
+        (label_text(TENT).replace("faulty", "broken"), False),
+        (label_text(TENT).replace("WW-12345", "12345"), False),
+        (label_text(TENT).replace('"mood":"upset"', '"mood":"upset","note":"x"'), False),
+        (label_text(TENT)[:-1], False),
+        ("", False),
+        ("null", False),
+    ],
+)
+def test_only_exactly_one_valid_record_counts_as_valid(answer, valid):
+    row = score([answer], records(TENT)).iloc[0]
+    assert row["valid"] == row["exact"] == valid
+
+
+@pytest.mark.parametrize("function", [score, field_f1, errors_table])
+@pytest.mark.parametrize(
+    ("answers", "rows", "words"),
+    [
+        (["x"], THREE, "There are 1 answers for 3 messages"),
+        ([], [], "the list of records is empty"),
+        (["x", None, "y"], THREE, "Answer 1 (of t-1) is of type NoneType"),
+        ("abc", THREE, "one text per message"),
+    ],
+)
+def test_bad_input_is_told_in_one_sentence(function, answers, rows, words):
+    with pytest.raises(ValueError) as caught:
+        function(answers, rows)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_interval_holds_the_mean_and_narrows_with_more_messages():
+    few, many = interval([0, 1] * 10), interval([0, 1] * 1000)
+    assert few.mean == many.mean == 0.5
+    assert few.low < many.low < 0.5 < many.high < few.high
+    assert many.high - many.low == pytest.approx(2 * 1.96 * 0.5 / np.sqrt(2000), rel=0.1)
+
+
+def test_interval_covers_the_truth_about_as_often_as_it_says():
+    generator, covered = np.random.default_rng(0), 0
+    for _ in range(200):
+        found = interval(generator.random(100) < 0.3, draws=400)
+        covered += found.low <= 0.3 <= found.high
+    assert 0.88 <= covered / 200 <= 0.99
+
+
+def test_interval_is_the_same_for_the_same_seed():
+    values = np.random.default_rng(1).random(50)
+    assert interval(values, seed=3) == interval(values, seed=3)
+
+
+def test_all_wrong_and_all_right_give_wilson_not_a_point():
+    none, every = interval([0] * 200), interval([True] * 200)
+    assert none.mean == 0 and none.low == 0 and none.high == pytest.approx(0.0188, abs=1e-3)
+    assert every.mean == 1 and every.high == 1 and every.low == pytest.approx(0.9812, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([], "at least one number"),
+        ([[1, 2]], "shape (1, 2)"),
+        ([0.5, 0.5], "without any spread"),
+        ([1.0, float("nan")], "1 values that are not numbers"),
+    ],
+)
+def test_interval_refuses_what_has_no_interval(values, words):
+    with pytest.raises(ValueError, match=words.replace("(", r"\(").replace(")", r"\)")):
+        interval(values)
+
+
+def test_paired_difference_is_narrower_than_an_unpaired_one_where_messages_matter():
+    easy = np.arange(200) % 2
+    better = easy.copy()
+    better[:20] = 1
+    found = paired_difference(better, easy)
+    assert found.mean == pytest.approx(0.05) and found.low > 0
+    spread = interval(better).high - interval(better).low
+    assert found.high - found.low < 0.6 * spread
+    turned = paired_difference(easy, better)
+    assert turned == pytest.approx((-found.mean, -found.high, -found.low))
+
+
+def test_paired_difference_without_any_difference_still_has_a_width():
+    found = paired_difference([0] * 200, [0] * 200)
+    assert found.mean == 0 and found.high == pytest.approx(0.0188, abs=1e-3) and found.low == -found.high
+    certain = paired_difference([1] * 200, [0] * 200)
+    assert certain.mean == certain.high == 1 and certain.low == pytest.approx(0.9812, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "words"),
+    [([1, 0], [1], "a has 2 values and b has 1"), ([2.5, 3.5], [2, 3], "no interval"), ([], [], "a must be a list")],
+)
+def test_paired_difference_refuses(a, b, words):
+    with pytest.raises(ValueError, match=words):
+        paired_difference(a, b)
+
+
+def test_field_f1_counts_an_unparsable_answer_as_a_miss_and_never_as_a_class():
+    table = field_f1(ANSWERS, THREE)
+    assert list(table.index) == list(FIELDS) and list(table) == ["accuracy", "precision", "recall", "f1"]
+    assert table.loc["category", "f1"] == pytest.approx(2 / 3)  # faulty and store found, return missed
+    assert table.loc["category", "accuracy"] == pytest.approx(2 / 3)
+    assert table.loc["mood", "f1"] == pytest.approx(1 / 2)  # upset found; neutral called happy and missed
+
+
+def test_field_f1_of_order_ids_is_about_the_ids_found():
+    wrong_id = {**STORE, "order_id": "WW-99999"}
+    table = field_f1([label_text(TENT), label_text(wrong_id), "?"], THREE)
+    row = table.loc["order_id"]
+    assert (row["precision"], row["recall"], row["f1"]) == (0.5, 0.5, 0.5)
+    assert row["accuracy"] == pytest.approx(1 / 3)
+
+
+def test_field_f1_all_unparsable_is_zero_without_a_warning(recwarn):
+    assert (field_f1(["?"] * 3, THREE).to_numpy() == 0).all()
+    assert not recwarn.list
+
+
+def test_field_f1_all_right_is_one():
+    table = field_f1([label_text(record["label"]) for record in THREE], THREE)
+    assert np.allclose(table.to_numpy(), 1)
+
+
+def test_summary_and_its_table_for_reading():
+    right, wrong = score([label_text(r["label"]) for r in THREE], THREE), score(["?"] * 3, THREE)
+    table = summary({("tuned", "hand"): right, ("tuned", "made"): right, ("raw", "hand"): wrong}, ["exact", "mood"])
+    assert list(table) == ["method", "set", "measure", "messages", "mean", "low", "high"]
+    assert len(table) == 6 and (table["messages"] == 3).all()
+    cells = percent_table(table)
+    assert list(cells.index) == ["tuned", "raw"]
+    assert list(cells.columns) == [("hand", "exact"), ("hand", "mood"), ("made", "exact"), ("made", "mood")]
+    assert cells.loc["raw", ("hand", "exact")] == "0% [0, 56]"
+    assert cells.loc["raw", ("made", "exact")] == "–"
+
+
+def test_summary_refuses_nothing_and_an_unknown_measure():
+    with pytest.raises(ValueError, match="nothing to sum up"):
+        summary({})
+    with pytest.raises(ValueError, match="raw, hand has no column 'speed'"):
+        summary({("raw", "hand"): score(["?"] * 3, THREE)}, ["speed"])
+
+
+def test_numbers_as_text():
+    assert percent(0.857, 0.7999, 0.91) == "86% [80, 91]"
+    assert points(0.12, -0.001, 0.18) == "+12 [0, +18]"
+    assert points(-0.05, -0.1, -0.004) == "-5 [-10, 0]"
+    assert str(Interval(0.5, 0.25, 0.75)) == "0.5 [0.25, 0.75]"
+
+
+def test_errors_are_listed_field_by_field_and_an_unparsable_answer_as_a_whole():
+    table = errors_table(ANSWERS, THREE)
+    assert table["field"].tolist() == ["mood", INVALID]
+    assert table.loc[0, ["id", "expected", "came"]].tolist() == ["t-1", "neutral", "happy"]
+    assert table.loc[1, "expected"] == label_text(BOOTS) and table.loc[1, "came"].startswith("Here you are")
+    nothing = errors_table([label_text(TENT)], records(TENT))
+    assert nothing.empty and list(nothing) == ["id", "message", "field", "expected", "came"]
+    missing = errors_table([label_text({**TENT, "product": None})], records(TENT))
+    assert missing.loc[0, ["expected", "came"]].tolist() == ["tent", "null"]
+
+
+def test_pandas_columns_go_straight_into_the_statistics():
+    table = score(ANSWERS, THREE)
+    assert isinstance(table, pd.DataFrame)
+    assert interval(table["exact"]).mean == pytest.approx(1 / 3)
+    assert paired_difference(table["valid"], table["exact"]).mean == pytest.approx(1 / 3)
