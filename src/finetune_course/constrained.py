@@ -1,16 +1,18 @@
-"""Constrained decoding: at every step only those tokens that can still lead to a record of a JSON schema."""
+"""Constrained decoding: at every step only those tokens that can still lead to a text that a JSON schema allows.
+
+The work is llguidance's. What is added is the batch, and the jump: where the grammar leaves one way on (field names,
+quotes, the rest of a half-written value) those tokens are taken without asking the model.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import llguidance.hf
 import llguidance.numpy
 import numpy as np
 import torch
-from llguidance import LLMatcher, LLTokenizer
-from transformers import LogitsProcessor
+from llguidance import LLMatcher
 
 
 def schema_grammar(schema: dict[str, Any]) -> str:
@@ -25,35 +27,35 @@ def schema_grammar(schema: dict[str, Any]) -> str:
     return grammar
 
 
-def schema_processor(tokenizer, schema: dict[str, Any]) -> Callable[[], SchemaProcessor]:
-    """What ``generation.answer_all`` takes as ``processor``: it makes a fresh processor for each batch."""
-    tokens, grammar = llguidance.hf.from_tokenizer(tokenizer), schema_grammar(schema)
-    return lambda: SchemaProcessor(grammar, tokens, tokenizer.eos_token_id)
+class Constraint:
+    """One grammar for one tokenizer; it keeps nothing of a text, so one object serves any number of batches."""
 
+    def __init__(self, tokenizer, grammar: str):
+        """``grammar`` from ``schema_grammar``, or from any other ``llguidance.LLMatcher.grammar_from_…``."""
+        self.grammar, self.end_token = grammar, tokenizer.eos_token_id
+        self.tokens = llguidance.hf.from_tokenizer(tokenizer)
 
-class SchemaProcessor(LogitsProcessor):
-    """Sets the score of every token that would leave the grammar to -inf. One object serves one batch."""
+    def start(self) -> tuple[LLMatcher, list[int]]:
+        """A matcher for one new text, and the tokens that every text begins with."""
+        matcher = LLMatcher(self.tokens, self.grammar)
+        return matcher, self._jump(matcher)
 
-    def __init__(self, grammar: str, tokens: LLTokenizer, end_token: int):
-        self.grammar, self.tokens, self.end_token = grammar, tokens, end_token
-        self._matchers: list[LLMatcher] = []
-
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        """``input_ids`` (batch, tokens so far) and ``scores`` (batch, vocabulary), as ``generate`` gives them."""
-        if not self._matchers:
-            self._matchers = [LLMatcher(self.tokens, self.grammar) for _ in input_ids]
-        else:
-            for matcher, token in zip(self._matchers, input_ids[:, -1].tolist(), strict=True):
-                if not matcher.is_stopped():
-                    matcher.consume_token(token)
-        bits = llguidance.numpy.allocate_token_bitmask(len(self._matchers), scores.shape[1])
-        for row, matcher in enumerate(self._matchers):
-            if matcher.is_error():
-                raise ValueError(f"llguidance lost the grammar: {matcher.get_error()}")
-            if matcher.is_stopped():  # the record is complete: nothing but the end token
-                bits[row] = 0
-                bits[row, self.end_token // 32] = 1 << (self.end_token % 32)
-            else:
-                llguidance.numpy.fill_next_token_bitmask(matcher, bits, row)
+    def mask(self, matchers: list[LLMatcher], scores: torch.Tensor) -> torch.Tensor:
+        """``scores`` (texts, vocabulary) with -inf for every token that ``matchers``' texts cannot go on with."""
+        bits = llguidance.numpy.allocate_token_bitmask(len(matchers), scores.shape[1])
+        for row, matcher in enumerate(matchers):
+            llguidance.numpy.fill_next_token_bitmask(matcher, bits, row)
         allowed = np.unpackbits(bits.view(np.uint8), axis=1, bitorder="little")[:, : scores.shape[1]]
         return scores.masked_fill(torch.from_numpy(allowed).to(scores.device) == 0, -torch.inf)
+
+    def accept(self, matcher: LLMatcher, token: int) -> list[int]:
+        """Take ``token`` as the text's next one; returns the tokens that must follow, the end token at a text's end."""
+        matcher.consume_token(token)
+        return self._jump(matcher)
+
+    def _jump(self, matcher: LLMatcher) -> list[int]:
+        forced = [] if matcher.is_stopped() else matcher.compute_ff_tokens()
+        matcher.consume_tokens(forced)
+        if matcher.is_error():
+            raise ValueError(f"llguidance lost the grammar: {matcher.get_error()}")
+        return [*forced, self.end_token] if matcher.is_stopped() and self.end_token not in forced else forced

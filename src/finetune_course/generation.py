@@ -1,17 +1,23 @@
-"""Answers to many messages that share a prompt: ``model.generate`` in sorted batches, the shared part computed once."""
+"""Greedy answers to many messages that share a prompt: the shared part computed once, the rest in sorted batches.
+
+``model.generate`` gives the same answers (notebook 03 and a test compare them) and takes several times as long: see
+``shared_prefix`` for why. Here, too, a text leaves its batch as soon as it is finished.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from transformers import LogitsProcessor, LogitsProcessorList
 
+from .constrained import Constraint
 from .shared_prefix import SharedPrefix
 
 Chat = Sequence[dict[str, str]]
+_HOPELESS_AFTER = 8
 
 
 @dataclass(frozen=True)
@@ -31,8 +37,9 @@ def answer_all(
     messages: Sequence[str],
     *,
     batch_size: int = 32,
-    max_new_tokens: int = 48,
-    processor: Callable[[], LogitsProcessor] | None = None,
+    max_new_tokens: int = 40,
+    constraint: Constraint | None = None,
+    must_begin: str = "",
     report: Callable[[int], None] | None = None,
 ) -> Answers:
     """Greedy answers of a chat model to every message, each asked on its own after ``prefix``.
@@ -40,8 +47,9 @@ def answer_all(
     Args:
         prefix: the chat messages before the question: a system message and, for few-shot, example turns.
         messages: the user's messages.
-        max_new_tokens: where an answer is cut off; a triage record takes up to 45.
-        processor: makes a fresh LogitsProcessor for each batch, for instance ``constrained.schema_processor(…)``.
+        max_new_tokens: where an answer is cut off; the longest triage record takes 37 (tests/test_generation.py).
+        constraint: lets through only what its grammar allows.
+        must_begin: an answer that does not begin with this text is given up after 8 tokens, to save time.
         report: called with the number of messages just answered, for a progress bar.
 
     Raises:
@@ -50,36 +58,26 @@ def answer_all(
     if not messages:
         raise ValueError("There are no messages to answer: the list is empty.")
     if not prefix or prefix[0]["role"] != "system":
-        raise ValueError(
-            "The prefix must begin with a system message, otherwise the chat template puts its own one in."
-        )
+        raise ValueError("The prefix must begin with a system message, or else the chat template adds one of its own.")
     start = time.perf_counter()
     shared, rests = split_prompts(tokenizer, prefix, messages)
-    lengths = [len(rest) for rest in rests]
-    order = sorted(range(len(messages)), key=lengths.__getitem__)
-    prompt = SharedPrefix(model, shared)
-    texts, new_tokens = [""] * len(messages), [0] * len(messages)
-    ends = {tokenizer.eos_token_id, tokenizer.pad_token_id}
-    for first in range(0, len(order), batch_size):
-        rows = order[first : first + batch_size]
-        ids, mask = _left_padded(tokenizer, shared, [rests[row] for row in rows], model.device)
-        with torch.inference_mode(), prompt.attention():
-            output = model.generate(
-                input_ids=ids,
-                attention_mask=mask,
-                past_key_values=prompt.new_cache(),
-                max_new_tokens=max_new_tokens,
-                do_sample=False,
-                pad_token_id=tokenizer.pad_token_id,
-                logits_processor=LogitsProcessorList([processor()] if processor else []),
-            )
-        for row, answer in zip(rows, output[:, ids.shape[1] :].tolist(), strict=True):
-            new_tokens[row] = next((place + 1 for place, token in enumerate(answer) if token in ends), len(answer))
-            texts[row] = tokenizer.decode(answer, skip_special_tokens=True)
-        if report:
-            report(len(rows))
-    prompt_tokens = [len(shared) + length for length in lengths]
-    return Answers(texts, prompt_tokens, new_tokens, time.perf_counter() - start)
+    order = sorted(range(len(messages)), key=lambda row: len(rests[row]))
+    written: dict[int, list[int]] = {}
+    with torch.inference_mode(), _evaluating(model):
+        prompt = SharedPrefix(model, shared)
+        with prompt.attention():
+            for first in range(0, len(order), batch_size):
+                rows = order[first : first + batch_size]
+                batch = _Batch(model, tokenizer, prompt, max_new_tokens, constraint, must_begin)
+                written |= zip(rows, batch.write([rests[row] for row in rows]), strict=True)
+                if report:
+                    report(len(rows))
+    return Answers(
+        [tokenizer.decode(written[row], skip_special_tokens=True) for row in range(len(messages))],
+        [len(shared) + len(rest) for rest in rests],
+        [len(written[row]) for row in range(len(messages))],
+        time.perf_counter() - start,
+    )
 
 
 def split_prompts(tokenizer, prefix: Chat, messages: Sequence[str]) -> tuple[list[int], list[list[int]]]:
@@ -101,10 +99,82 @@ def split_prompts(tokenizer, prefix: Chat, messages: Sequence[str]) -> tuple[lis
     return ids[0], ids[1:]
 
 
-def _left_padded(tokenizer, shared: list[int], rests: list[list[int]], device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Input ids and attention mask, (batch, tokens): the shared part, then padding, then each message's own part."""
-    longest = max(map(len, rests))
-    pads = [longest - len(rest) for rest in rests]
-    ids = [[*shared, *[tokenizer.pad_token_id] * pad, *rest] for pad, rest in zip(pads, rests, strict=True)]
-    mask = [[1] * len(shared) + [0] * pad + [1] * len(rest) for pad, rest in zip(pads, rests, strict=True)]
-    return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+@contextmanager
+def _evaluating(model) -> Iterator[None]:
+    """Without dropout inside; afterwards the model is in the mode that it was in."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
+
+
+class _Batch:
+    """One batch of texts being written: keys and values, masks, and which text stands in which row."""
+
+    def __init__(self, model, tokenizer, prompt: SharedPrefix, room: int, constraint: Constraint | None, begin: str):
+        self.model, self.tokenizer, self.constraint = model, tokenizer, constraint
+        self.room, self.begin = room, begin
+        self.cache = prompt.new_cache()
+        self.shared = prompt.length
+        self.ends = {tokenizer.eos_token_id, tokenizer.pad_token_id}
+
+    def write(self, rests: list[list[int]]) -> list[list[int]]:
+        """The new tokens of every text, the end token included where one was reached within ``room`` tokens."""
+        answers: list[list[int]] = [[] for _ in rests]
+        matchers: list = [None] * len(rests)
+        feed = [list(rest) for rest in rests]
+        if self.constraint:
+            for row in range(len(rests)):
+                matchers[row], forced = self.constraint.start()
+                answers[row] += forced
+                feed[row] += forced
+        live = list(range(len(rests)))
+        self.mask = torch.ones(len(live), self.shared, dtype=torch.long, device=self.model.device)
+        while True:
+            scores = self._step(feed)
+            if self.constraint:
+                scores = self.constraint.mask([matchers[row] for row in live], scores)
+            feed = []
+            for row, token in zip(live, scores.argmax(-1).tolist(), strict=True):
+                new = [token, *(self.constraint.accept(matchers[row], token) if self.constraint else [])]
+                answers[row] += new
+                feed.append(new)
+            places = [place for place, row in enumerate(live) if not self._finished(answers[row])]
+            if not places:
+                return answers
+            if len(places) < len(live):
+                live, feed = [live[place] for place in places], [feed[place] for place in places]
+                keep = torch.tensor(places, device=self.model.device)
+                self.mask = self.mask[keep]
+                self.cache.batch_select_indices(keep)
+
+    def _step(self, feed: list[list[int]]) -> torch.Tensor:
+        """Put new tokens behind each text and return the scores of what comes next, (texts, vocabulary).
+
+        Texts may get different numbers of tokens: shorter ones are padded on the left, the padding is masked, and
+        positions count real tokens only.
+        """
+        width = max(map(len, feed))
+        pads = [width - len(tokens) for tokens in feed]
+        ids = [[self.tokenizer.pad_token_id] * pad + tokens for pad, tokens in zip(pads, feed, strict=True)]
+        new = torch.tensor([[0] * pad + [1] * (width - pad) for pad in pads], device=self.mask.device)
+        self.mask = torch.cat([self.mask, new], 1)
+        positions = (self.mask.cumsum(1) - 1)[:, -width:].clamp(min=0)
+        output = self.model(
+            input_ids=torch.tensor(ids, device=self.mask.device),
+            attention_mask=self.mask,
+            position_ids=positions,
+            past_key_values=self.cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        return output.logits[:, -1]
+
+    def _finished(self, answer: list[int]) -> bool:
+        if answer[-1] in self.ends or len(answer) >= self.room:
+            return True
+        if not self.begin or len(answer) < _HOPELESS_AFTER:
+            return False
+        return not self.tokenizer.decode(answer).lstrip().startswith(self.begin)
