@@ -59,3 +59,19 @@ def collect(outputs: list[dict]) -> list[KeyNumber]:
 def _digits(value: float) -> str:
     """Three significant digits; whole numbers from 1,000 up with a thousands separator."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def saved(notebook: str) -> list[KeyNumber]:
+    """The key numbers in a solution's saved outputs, such as ``saved("03_prompting_first")``.
+
+    Raises FileNotFoundError with one sentence when that notebook is not there.
+    """
+    import nbformat
+
+    from .paths import course_root
+
+    path = course_root() / "solutions" / f"{notebook}.ipynb"
+    if not path.is_file():
+        raise FileNotFoundError(f"The executed notebook solutions/{notebook}.ipynb is missing: build it first.")
+    cells = nbformat.read(path, as_version=4).cells
+    return [number for cell in cells if cell.cell_type == "code" for number in collect(cell.outputs)]
