@@ -60,7 +60,8 @@ def venv_python(venv: PurePath, system: str = sys.platform) -> PurePath:
 
 def child_env(venv: PurePath, env: Mapping[str, str], system: str = sys.platform) -> dict[str, str]:
     """The environment for what runs in ``venv``: that folder first, and no setting that leads elsewhere."""
-    misleading = ("PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_PREFIX")
+    # The last one would have every start compile afresh what pip leaves uncompiled.
+    misleading = ("PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_PREFIX", "PYTHONDONTWRITEBYTECODE")
     child = {name: value for name, value in env.items() if name not in misleading}
     separator = ";" if system == "win32" else ":"
     child["PATH"] = str(venv_python(venv, system).parent) + separator + env.get("PATH", "")
