@@ -36,6 +36,7 @@ from importlib.metadata import version
 
 import pandas as pd
 
+pd.set_option("display.max_colwidth", None)
 libraries = ["torch", "transformers", "peft", "trl", "numpy", "ipywidgets"]
 pd.DataFrame({"version": {name: version(name) for name in libraries}})
 
@@ -313,38 +314,29 @@ for text in (record, "Sure! Here is the record: " + record, record.replace('"hig
 
 # %%
 messages = triage.load_split("validation_handwritten")[:10]
-
-
-def ask_model(texts, most_tokens=48):
-    """The model's greedy answers to support messages, asked as one batch."""
-    rules = {"role": "system", "content": triage.instructions()}
-    chats = [[rules, {"role": "user", "content": text}] for text in texts]
-    batch = tokenizer.apply_chat_template(
-        chats, add_generation_prompt=True, padding=True, return_dict=True, return_tensors="pt"
-    ).to(hw.device)
-    with torch.inference_mode():
-        output = model.generate(**batch, max_new_tokens=most_tokens, do_sample=False)
-    return tokenizer.batch_decode(output[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
-
-
+rules = {"role": "system", "content": triage.instructions()}
+chat = [rules, {"role": "user", "content": messages[0]["message"]}]
+prompt = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=True, return_tensors="pt")
+with torch.inference_mode():
+    output = model.generate(**prompt.to(hw.device), max_new_tokens=40, do_sample=False)
 print("Customer:", messages[0]["message"])
 print("Wanted:  ", triage.label_text(messages[0]["label"]))
-print("Model:   ", ask_model([messages[0]["message"]])[0])
+print("Model:   ", tokenizer.decode(output[0, prompt["input_ids"].shape[1] :]), "…")
 
 # %% [markdown]
-# It apologises. It was taught to be polite in conversations, and so it is polite to somebody who wanted JSON. One
-# failure proves little, so the same for ten messages:
+# It apologises. (We cut it off after 40 tokens; a record needs fewer.) It was taught to be polite in conversations,
+# and so it is polite to somebody who wanted JSON. One failure proves little, so the same for ten messages.
+# `answer_all` asks each of them on its own, as above, but computes the long rules that they share only once; notebook
+# 03 shows how.
 
 # %%
-answers = []
-for first in range(0, len(messages), hw.eval_batch):
-    answers += ask_model([row["message"] for row in messages[first : first + hw.eval_batch]])
+from finetune_course.generation import answer_all
+
+texts = [row["message"] for row in messages]
+answers = answer_all(model, tokenizer, [rules], texts, batch_size=hw.eval_batch).texts
 valid = [triage.parse_label(answer) is not None for answer in answers]
-shown = [
-    {"message": row["message"][:60] + "…", "answer": answer[:90] + "…"}
-    for row, answer in zip(messages, answers, strict=True)
-]
-pd.DataFrame(shown).assign(valid=valid)
+rows = [{"message": text[:50] + "…", "answer": answer[:80] + "…"} for text, answer in zip(texts, answers, strict=True)]
+pd.DataFrame(rows).assign(valid=valid)
 
 # %% [markdown]
 # How many of the ten can the program use, and how sure is that? `interval` gives the share and a 95% interval: the

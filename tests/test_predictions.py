@@ -180,11 +180,12 @@ def test_twelve_claims_are_open_and_the_rest_is_folded():
 
 
 def test_the_figure_shows_dots_for_predictions_and_rings_for_none():
-    figure = predictions_figure(LEDGER[:3], Predictions({"C02": 80}))
+    figure = predictions_figure(LEDGER[:3], Predictions({"C02": 80}, {"C01": 12.5}))
     axes = figure.axes[0]
     dots = {line.get_ydata()[0]: line for line in axes.lines if line.get_marker() == "o"}
     assert [dots[row].get_markerfacecolor() == "none" for row in range(3)] == [True, False, True]
     assert dots[1].get_xdata()[0] == 80
+    assert [text.get_text() for text in axes.texts] == ["12.5 ×"]
     assert "1 of 3" in axes.get_title(loc="left")
 
 

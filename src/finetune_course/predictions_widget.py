@@ -103,7 +103,7 @@ class PredictionPanel(widgets.VBox):
 
 
 def predictions_figure(claims: Sequence[Claim], predictions: Predictions) -> Figure:
-    """One line a claim, the confidence (%) as a dot; a ring at 50 % where there is no prediction yet."""
+    """One line a claim, the confidence (%) as a dot, the number beside it; a ring at 50 % where none is saved."""
     figure, axes = plots.figure(width=9, height=1.2 + 0.46 * len(claims))
     axes.axvline(50, color="0.6", linewidth=1.2, linestyle="--", zorder=0)
     for row, claim in enumerate(claims):
@@ -113,8 +113,16 @@ def predictions_figure(claims: Sequence[Claim], predictions: Predictions) -> Fig
         else:
             axes.plot([50, sure], [row, row], color=plots.COLOURS[0], linewidth=2)
             axes.plot(sure, row, "o", markersize=9, color=plots.COLOURS[0])
+        if claim.id in predictions.numbers:
+            amount = f"{predictions.numbers[claim.id]:g} {claim.number.unit}"
+            axes.text(1.02, row, amount, transform=axes.get_yaxis_transform(), va="center")
+    axes.grid(axis="y", visible=False)
     axes.set_yticks(range(len(claims)), [textwrap.fill(f"{claim.id} {claim.text}", 62) for claim in claims], fontsize=8)
-    axes.set(xlim=(-3, 103), ylim=(len(claims) - 0.5, -0.5), xlabel="how sure that the claim holds (%)")
+    axes.set(
+        xlim=(-3, 103),
+        ylim=(len(claims) - 0.5, -0.5),
+        xlabel="surely fails   ←   how sure that the claim holds (%)   →   surely holds",
+    )
     done = sum(claim.id in predictions.confidence for claim in claims)
     axes.set_title(f"Your predictions: {done} of {len(claims)} made (ring: none yet)", loc="left")
     return figure
