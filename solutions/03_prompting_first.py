@@ -1,0 +1,956 @@
+# %% [markdown]
+# # 03 · Prompting first
+#
+# Before anybody trains a model, somebody should ask: *what if we just tell it what to do?* A prompt costs nothing to
+# make, can be changed in a minute, and on a large model it is often enough. This notebook takes the question
+# seriously: the best prompt we can choose, examples in the prompt, and a decoder that cannot write anything but a
+# valid record. All of it is measured on messages that nobody looked at while choosing.
+
+# %% [markdown]
+# ## What you will be able to do
+#
+# At the end of this notebook you will
+#
+# - have an **evaluation harness**: exact match, F1 for each field, valid JSON, tokens and seconds per call, and an
+#   interval for each number;
+# - know what zero-shot and few-shot prompts do for a 135M model on a real task, and what they cost per call;
+# - have **constrained decoding** at hand, which makes every answer parse, and know what it does not do;
+# - be able to say whether one method beats another, from a paired comparison.
+#
+# It takes about 5 minutes of computing on two CPU cores and 60 minutes of your time, and 2 to 3 GB of memory (less
+# than 2 GB with `COURSE_PROFILE=small`).
+
+# %% [markdown]
+# ## Before you start
+#
+# You need notebook 00, or the same knowledge: what a token is, and what an interval says. From here on we need a
+# model, some messages with known answers, and honest counting. First the versions.
+
+# %%
+from importlib.metadata import version
+
+import pandas as pd
+
+libraries = ["torch", "transformers", "llguidance", "scikit-learn", "scipy"]
+pd.set_option("display.max_colwidth", 160)  # messages and answers should not be cut off in tables
+pd.DataFrame({"version": {name: version(name) for name in libraries}})
+
+# %% [markdown]
+# The hardware decides the number format and how many messages go through the model at once.
+
+# %%
+from finetune_course.hardware import inspect_hardware
+
+hw = inspect_hardware()
+hw.table()
+
+# %% [markdown]
+# ## The work
+#
+# Every message to the support desk of Wattle & Wave becomes a record with five fields. Here are three messages from
+# the training set, with the records that a person wrote by the rules in `data/triage/labelling_guide.md`. The cell
+# also brings what the exercises of this notebook need.
+
+# %% tags=["exercise-setup", "nbval-check-output"]
+import json
+
+import numpy as np
+
+from finetune_course import checks_03
+from finetune_course.claims import load_claims
+from finetune_course.triage import FIELDS, instructions, label_schema, label_text, load_split, parse_label
+
+train = load_split("train")
+for record in train[:3]:
+    print(record["message"], "→", label_text(record["label"]), sep="\n", end="\n\n")
+
+# %% [markdown]
+# There are two sets to choose with (validation) and two to report on (test). One of each is made from templates, like
+# the training set; the other was **written by hand**, message by message, with typos, sarcasm and two problems in one
+# message. The hand-written set is what counts: customers do not write from templates. The rule for both test sets:
+# *choose on validation, look at test once.*
+
+# %%
+sets = {name: load_split(name) for name in ("validation", "validation_handwritten", "test", "test_handwritten")}
+if hw.profile == "small":
+    sets["test"] = sets["test"][:40]  # on one core: fewer of the template-made messages, all of the hand-written ones
+pd.DataFrame({"messages": {name: len(records) for name, records in sets.items()}})
+
+# %% [markdown]
+# ## A harness, on three rows
+#
+# A harness is the code that turns answers into numbers. Build it on a case so small that you know the result: three
+# messages and three answers. The first is right, the second has one wrong field, the third is polite prose.
+
+# %%
+three = train[:3]
+almost = {**three[1]["label"], "mood": "happy"}
+answers = [label_text(three[0]["label"]), label_text(almost), "Sure! I would say this is a complaint about boots."]
+for answer in answers:
+    print(parse_label(answer))
+
+# %% [markdown]
+# `parse_label` gives the record or, where the text is not exactly one valid record, None. No mercy for prose around
+# it: the program that reads these answers would have none either. `score` then compares field by field. An answer
+# that does not parse is wrong in **every** field.
+
+# %% tags=["nbval-check-output"]
+from finetune_course.evaluate import score
+
+score(answers, three).drop(columns="id")
+
+# %% [markdown]
+# The mean of a column is the share of messages. One of three is right in every field: 33%. But how sure is that, from
+# three messages? The **bootstrap** asks: if I drew three messages again, from ones like these, what would I get?
+# `interval` draws 10,000 times and reports where the middle 95% of the means lie.
+
+# %% tags=["nbval-check-output"]
+from finetune_course.evaluate import interval, percent
+
+exact = score(answers, three)["exact"]
+print("3 messages:  ", percent(*interval(exact)))
+print("300 messages:", percent(*interval(list(exact) * 100)))
+
+# %% [markdown]
+# From three messages you know next to nothing. From 300 with the same share you know it to about five points. That is
+# why each number below stands with its interval. One trap remains: if *all* answers are wrong, every draw is all
+# wrong too and the bootstrap claims certainty. `interval` then gives Wilson's interval, which does not.
+
+# %% tags=["nbval-check-output"]
+print("0 of 20 right: ", percent(*interval([0] * 20)))
+print("0 of 200 right:", percent(*interval([0] * 200)))
+
+# %% [markdown]
+# ### Exercise 3.1 — exact match, with nothing swept under the carpet
+#
+# Difficulty ●○○ · importance ●●● · about 5 minutes
+#
+# Write the most important number of this course yourself. `predicted` is a list of records, with None for an answer
+# that did not parse; `truth` is the list of right records. Return the share of messages whose record is right in
+# every field.
+#
+# **Expected output**
+#
+# ```
+# exact_match([{"a": 1}, None], [{"a": 1}, {"a": 2}])  →  0.5
+# ```
+#
+# <details><summary>Hint 1</summary>
+#
+# What must the share be divided by, so that a method cannot look better by failing to answer?
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# Two dictionaries are equal when they have the same keys and values, in any order. None equals no dictionary.
+#
+# </details>
+# <details><summary>Hint 3</summary>
+#
+# Sum up `guess == label` over `zip(predicted, truth)` and divide by `len(truth)`.
+#
+# </details>
+
+
+# %% nbgrader={"grade": false, "grade_id": "ex-3-1", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def exact_match(predicted, truth):
+    """Share of messages whose record is right in every field; None in ``predicted`` is an unparsable answer."""
+    ### BEGIN SOLUTION
+    return sum(guess == label for guess, label in zip(predicted, truth, strict=True)) / len(truth)
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "ex-3-1-test", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
+checks_03.exact_match(exact_match)
+### BEGIN HIDDEN TESTS
+assert abs(exact_match([{"x": 1, "y": 2}, None, None], [{"y": 2, "x": 1}, {"x": 1}, {"x": 2}]) - 1 / 3) < 1e-9
+assert exact_match([{"x": 1, "y": 3}], [{"x": 1, "y": 2}]) == 0
+### END HIDDEN TESTS
+
+# %% [markdown]
+# ## Two opponents that need no language model
+#
+# A careful engineer asks what the work is worth without the expensive thing. First opponent: **no thought at all**.
+# It finds five digits with a regular expression, and for the other fields always says what is most common in
+# training.
+
+# %%
+import re
+from collections import Counter
+
+most_common = {field: Counter(row["label"][field] for row in train).most_common(1)[0][0] for field in FIELDS}
+
+
+def no_thought(message):
+    digits = re.search(r"(?<!\d)\d{5}(?!\d)", message)
+    return label_text({**most_common, "order_id": f"WW-{digits[0]}" if digits else None})
+
+
+no_thought(sets["validation_handwritten"][0]["message"])
+
+# %% [markdown]
+# Second opponent: **a linear classifier**, the machine learning of twenty years ago. Each message becomes a long row
+# of weights, for its words, pairs of words and pieces of words (TF-IDF), and for each field a linear support vector
+# machine learns from the 2,000 training messages. That takes seconds, and no GPU. Order ids again come from the
+# regular expression. Mark the difference: this one is *trained*, a prompt is not.
+
+# %%
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.pipeline import make_pipeline, make_union
+from sklearn.svm import LinearSVC
+
+texts, classifiers = [row["message"] for row in train], {}
+for field in ("category", "product", "urgency", "mood"):
+    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    pieces = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True)
+    classifiers[field] = make_pipeline(make_union(words, pieces), LinearSVC())
+    classifiers[field].fit(texts, [str(row["label"][field]) for row in train])
+
+features, machine = classifiers["category"]
+row = machine.coef_[list(machine.classes_).index("faulty")]
+heaviest = features.get_feature_names_out()[row.argsort()[::-1][:10]]
+print("what speaks most for 'faulty':", *(repr(name.split("__")[1]) for name in heaviest))
+
+# %% [markdown]
+# It weighs words and reads no sentence. Put together into records, and the two opponents side by side on one message:
+
+
+# %%
+def linear_records(messages):
+    columns = {field: model.predict(messages) for field, model in classifiers.items()}
+    for place, message in enumerate(messages):
+        label = {field: None if column[place] == "None" else str(column[place]) for field, column in columns.items()}
+        yield label_text({**parse_label(no_thought(message)), **label})
+
+
+def messages_of(records):
+    return [record["message"] for record in records]
+
+
+opponents = {
+    "no thought": lambda records: [no_thought(message) for message in messages_of(records)],
+    "linear classifier, trained": lambda records: list(linear_records(messages_of(records))),
+}
+for name, answer in opponents.items():
+    print(f"{name}: {answer(sets['validation_handwritten'][:1])[0]}")
+
+# %% [markdown]
+# Both on the validation messages. A number between the two would be worth little: the sets differ in difficulty, so
+# they are reported apart, here and everywhere.
+
+# %%
+from finetune_course.evaluate import percent_table, summary
+
+scored = {
+    (method, name): score(answer(sets[name]), sets[name])
+    for method, answer in opponents.items()
+    for name in ("validation_handwritten", "validation")
+}
+percent_table(summary(scored, ["exact", "category", "product"]))
+
+# %% [markdown]
+# ### Why accuracy flatters
+#
+# "No thought" never finds an urgent message, and yet it is right about `urgency` more than half the time, because
+# most messages are `normal`. **F1** of a class asks two things at once: of the messages called urgent, how many were
+# (precision)? Of the urgent ones, how many were found (recall)? **Macro** F1 is the plain average over the classes.
+
+# %%
+from finetune_course.evaluate import field_f1
+
+records = sets["validation_handwritten"]
+field_f1(opponents["no thought"](records), records).round(2)
+
+# %% [markdown]
+# ### Exercise 3.2 — macro F1 against accuracy
+#
+# Difficulty ●●○ · importance ●●○ · about 10 minutes
+#
+# Write macro F1. `predicted` and `truth` are lists of class names; None in `predicted` is an unparsable answer. For a
+# class, with `right` (called so, and so in truth), `called` (how often it was predicted) and `there` (how often it is
+# in truth), F1 is `2 · right / (called + there)`. Average it over the classes **that occur in the truth**.
+#
+# **Expected output**
+#
+# ```
+# macro_f1(["normal"] * 10, ["normal"] * 8 + ["high"] * 2)  →  0.444…   (its accuracy is 0.8)
+# ```
+#
+# <details><summary>Hint 1</summary>
+#
+# The classes are `set(truth)`. Work out one number for each, then take the mean of those numbers.
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# `predicted.count(name)` and `truth.count(name)` are two of the three numbers. The third counts pairs in which both
+# are `name`. None is never a class of the truth, so it can never be right.
+#
+# </details>
+# <details><summary>Hint 3</summary>
+#
+# `right = sum(p == t == name for p, t in zip(predicted, truth))`. Or let scikit-learn do it: `f1_score(truth, [...],
+# labels=sorted(set(truth)), average="macro", zero_division=0)`, with a text in place of None.
+#
+# </details>
+
+
+# %% nbgrader={"grade": false, "grade_id": "ex-3-2", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def macro_f1(predicted, truth):
+    """Plain average of F1 over the classes that occur in ``truth``; None in ``predicted`` belongs to no class."""
+    ### BEGIN SOLUTION
+    scores = []
+    for name in set(truth):
+        right = sum(p == t == name for p, t in zip(predicted, truth, strict=True))
+        scores.append(2 * right / (predicted.count(name) + truth.count(name)))
+    return sum(scores) / len(scores)
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "ex-3-2-test", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+checks_03.macro_f1(macro_f1)
+### BEGIN HIDDEN TESTS
+assert abs(macro_f1(["a", "b", None, "b"], ["a", "a", "b", "b"]) - (2 / 3 + 2 / 4) / 2) < 1e-9
+assert macro_f1([None, None], ["a", "b"]) == 0
+### END HIDDEN TESTS
+
+# %% [markdown]
+# ## Asking the model
+#
+# Now the language model, with the field's own calls. The tokenizer pads on the left, since the model writes on the
+# right.
+
+# %%
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from finetune_course.weights import weights
+
+tokenizer = AutoTokenizer.from_pretrained(weights(), padding_side="left")
+model = AutoModelForCausalLM.from_pretrained(weights(), dtype=hw.dtype).to(hw.device).eval()
+print(f"{model.num_parameters():,} parameters in {str(hw.dtype).removeprefix('torch.')} on {hw.device}")
+
+# %% [markdown]
+# A chat is a list of messages with roles. The model sees none of that: the **chat template** turns it into one text,
+# with special tokens between the turns. `add_generation_prompt` writes the opening of the assistant's turn. There the
+# model takes over.
+
+# %% tags=["nbval-check-output"]
+message = sets["validation_handwritten"][0]["message"]
+chat = [{"role": "system", "content": "Sort the message."}, {"role": "user", "content": message}]
+print(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
+
+# %% [markdown]
+# In earnest the system message holds the rules of the task: every field, every allowed value, in the words of the
+# labelling guide. This is **zero-shot** prompting: rules, and no example.
+
+# %%
+rules = [{"role": "system", "content": instructions()}]
+chat = rules + [{"role": "user", "content": message}]
+ids = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+output = model.generate(**ids.to(hw.device), max_new_tokens=60, do_sample=False, pad_token_id=tokenizer.pad_token_id)
+print(f"{ids['input_ids'].shape[1]} tokens of prompt. The answer:\n")
+print(tokenizer.decode(output[0, ids["input_ids"].shape[1] :], skip_special_tokens=True))
+
+# %% [markdown]
+# No record, but an apology. A model of this size has learnt the *tone* of an assistant, and it does not follow a page
+# of rules. `max_new_tokens` cuts the answer off, or it would ramble on; the longest record of our data takes 37
+# tokens, so we allow 40 from here on.
+
+# %% [markdown]
+# ### Examples in the prompt
+#
+# What if we show it, instead of telling? **Few-shot** prompting puts worked examples into the chat: the user asks,
+# the assistant answers with a record, several times over. Then comes the real message. The examples come from the
+# training set, never from validation or test.
+
+# %% [markdown]
+# ### Exercise 3.3 — a few-shot chat
+#
+# Difficulty ●○○ · importance ●●● · about 5 minutes
+#
+# Build the chat. `rules` is the text for the system message, `examples` a list of pairs (message, record text), and
+# `message` the new question. Return a list of dictionaries with `role` and `content`.
+#
+# **Expected output**
+#
+# ```
+# few_shot_chat("Sort.", [("My tent leaks.", "{…}")], "Are you open?")
+#   →  roles: system, user, assistant, user
+# ```
+#
+# <details><summary>Hint 1</summary>
+#
+# Who says what? The rules come from the system, once. A customer's message comes from the user. Who would have
+# written the example's record?
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# Start with a list that holds the system message. For each pair add two messages, then add the new question last.
+#
+# </details>
+# <details><summary>Hint 3</summary>
+#
+# In the loop: `chat += [{"role": "user", "content": text}, {"role": "assistant", "content": record}]`.
+#
+# </details>
+
+
+# %% nbgrader={"grade": false, "grade_id": "ex-3-3", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def few_shot_chat(rules, examples, message):
+    """Chat messages: the rules, each example as two turns, and the new question, which is left open."""
+    ### BEGIN SOLUTION
+    chat = [{"role": "system", "content": rules}]
+    for text, record in examples:
+        chat += [{"role": "user", "content": text}, {"role": "assistant", "content": record}]
+    return chat + [{"role": "user", "content": message}]
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "ex-3-3-test", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
+checks_03.few_shot_chat(few_shot_chat)
+### BEGIN HIDDEN TESTS
+hidden = few_shot_chat("R", [("a", "1"), ("b", "2"), ("c", "3")], "q")
+assert [turn["content"] for turn in hidden] == ["R", "a", "1", "b", "2", "c", "3", "q"]
+assert [turn["role"] for turn in hidden] == ["system"] + ["user", "assistant"] * 3 + ["user"]
+### END HIDDEN TESTS
+
+# %% [markdown]
+# Which examples? One short message for each category, so that the model sees many kinds and the prompt stays
+# affordable, and every second one without an order id. And because a page of rules leaves little room, there is also
+# a short rule of one sentence.
+
+
+# %%
+def pick_examples(count, longest=160):
+    """The first short training message of each category, ``count`` of them, every second one without an order id."""
+    chosen = {}
+    for row in train:
+        wanted = len(chosen) % 2 == 0
+        if len(row["message"]) <= longest and (row["label"]["order_id"] is not None) == wanted:
+            chosen.setdefault(row["label"]["category"], row)
+    return list(chosen.values())[:count]
+
+
+for row in pick_examples(4):
+    print(row["message"], "\n   →", label_text(row["label"]))
+
+# %% [markdown]
+# The chat up to the real message, with any rules and any number of examples. How long do such prompts get?
+
+# %%
+SHORT = (
+    "Turn the message to the support desk into one line of JSON with the fields "
+    '"category", "product", "urgency", "order_id" and "mood".'
+)
+
+
+def prefix(text, count, answer=label_text):
+    turns = [{"role": "system", "content": text}]
+    for row in pick_examples(count):
+        turns.append({"role": "user", "content": row["message"]})
+        turns.append({"role": "assistant", "content": answer(row["label"])})
+    return turns
+
+
+for count in (0, 4, 8):
+    print(f"{count} examples: {len(tokenizer.apply_chat_template(prefix(SHORT, count))['input_ids'])} tokens")
+
+# %% [markdown]
+# ### The long prompt, computed once
+#
+# Rules and examples are the same for every message, and they are most of the text. A transformer keeps what it has
+# computed for earlier tokens, their **keys and values**, so the shared part needs computing only once.
+
+# %%
+import time
+
+from transformers import DynamicCache
+
+few = prefix(SHORT, 6)
+shared = tokenizer(tokenizer.apply_chat_template(few, tokenize=False), return_tensors="pt").to(hw.device)
+start = time.perf_counter()
+with torch.inference_mode():
+    kept = model(**shared, past_key_values=DynamicCache(), logits_to_keep=1).past_key_values
+print(f"{kept.get_seq_length()} tokens computed and kept, in {time.perf_counter() - start:.2f} s")
+
+# %% [markdown]
+# `generate` takes such a cache as `past_key_values` and computes only what comes after it. Each message needs its own
+# copy, because the model writes into it.
+
+# %%
+import copy
+
+
+def ask(message, cache):
+    chat = few + [{"role": "user", "content": message}]
+    ids = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    start = time.perf_counter()
+    output = model.generate(**ids.to(hw.device), past_key_values=cache, max_new_tokens=40, do_sample=False)
+    text = tokenizer.decode(output[0, ids["input_ids"].shape[1] :], skip_special_tokens=True)
+    return text, time.perf_counter() - start
+
+
+rows = []
+for message in messages_of(sets["validation_handwritten"][:3]):
+    (plain, slow), (again, fast) = ask(message, None), ask(message, copy.deepcopy(kept))
+    rows.append({"prompt anew (s)": slow, "prompt kept (s)": fast, "same answer": plain == again, "answer": plain})
+pd.DataFrame(rows).round(2)
+
+# %% [markdown]
+# The same answers in less time. (In `bfloat16` a rounding difference may tip a token now and then.) For hundreds of
+# messages `answer_all` goes on from here: messages of like length share a batch, a finished answer leaves its batch,
+# and the kept prompt is stored once for the whole batch and not once per message. It should still say the same.
+
+# %%
+from finetune_course.generation import answer_all
+
+hand = sets["validation_handwritten"]
+batched = answer_all(model, tokenizer, few, messages_of(hand[:3]), batch_size=hw.eval_batch)
+print([text == row["answer"] for text, row in zip(batched.texts, rows, strict=True)])
+
+# %% [markdown]
+# ### Choosing the prompt, on validation
+#
+# Long or short rules, and how many examples? Here are six candidates on the same validation messages, half of them
+# hand-written. Few answers will be right in full, so the choice falls on a finer measure: the share of **fields**
+# that are right. An answer that does not begin with a brace cannot become a record, so we give it up after 8 tokens.
+
+# %%
+count = 15 if hw.profile == "small" else 30
+choosing = sets["validation_handwritten"][:count] + sets["validation"][:count]
+candidates = {
+    (name, shots): prefix(text, shots)
+    for name, text in {"short": SHORT, "long": instructions()}.items()
+    for shots in (0, 4, 8)
+}
+trials = {}
+for key, chat in candidates.items():
+    trials[key] = answer_all(model, tokenizer, chat, messages_of(choosing), batch_size=hw.eval_batch, must_begin="{")
+
+# %% [markdown]
+# The table, best first.
+
+# %%
+trial_scores = {key: score(trial.texts, choosing) for key, trial in trials.items()}
+table = pd.DataFrame(
+    {
+        "valid": {key: table["valid"].mean() for key, table in trial_scores.items()},
+        "fields right": {key: table[list(FIELDS)].to_numpy().mean() for key, table in trial_scores.items()},
+        "exact": {key: table["exact"].mean() for key, table in trial_scores.items()},
+        "tokens of prompt": {key: np.mean(trial.prompt_tokens) for key, trial in trials.items()},
+    }
+).rename_axis(["rules", "examples"])
+table.sort_values("fields right", ascending=False).round(2)
+
+# %% [markdown]
+# Zero-shot gives nothing to choose from, with either rules. Examples bring records, and more examples more of them.
+# The prompt with the most fields right goes on to the test. Had we chosen on the test set, its number would be
+# flattered by the choice: the best of six draws looks better than it is.
+
+# %%
+(best_rules, best_shots) = table["fields right"].idxmax()
+few_shot = candidates[best_rules, best_shots]
+print(f"chosen: the {best_rules} rules with {best_shots} examples")
+
+# %% [markdown]
+# ## A decoder that cannot break the format
+#
+# A prompt *asks* for JSON. The decoder can *insist* on it. At each step the model scores all 49,152 tokens; a
+# **grammar** made from the JSON schema says which of them can still lead to a valid record, and the others are struck
+# out before one is chosen. The library here is `llguidance`. Watch it at the start of a record: how many tokens are
+# allowed?
+
+# %% tags=["nbval-check-output"]
+import llguidance.hf
+import llguidance.numpy
+from llguidance import LLMatcher
+
+from finetune_course.constrained import schema_grammar
+
+grammar = schema_grammar(label_schema())
+tokens = llguidance.hf.from_tokenizer(tokenizer)
+for begun in ("", '{"category":"', '{"category":"f', '{"category":"faulty","product":"tent","urgency":"'):
+    matcher, bits = LLMatcher(tokens, grammar), llguidance.numpy.allocate_token_bitmask(1, len(tokenizer))
+    matcher.consume_tokens(tokens.tokenize_str(begun))
+    llguidance.numpy.fill_next_token_bitmask(matcher, bits)
+    allowed = np.flatnonzero(np.unpackbits(bits.view(np.uint8), bitorder="little"))
+    print(f"{begun or '(nothing)'}  →  {len(allowed)} tokens:", *map(repr, tokenizer.batch_decode(allowed[:8, None])))
+
+# %% [markdown]
+# Where only one way is left, the model need not be asked at all: `"urgency":"` writes itself. `Constraint` uses that,
+# so a constrained answer takes fewer steps than a free one. The zero-shot prompt that only apologised now has to
+# answer:
+
+# %%
+from finetune_course.constrained import Constraint
+
+constraint = Constraint(tokenizer, grammar)
+forced = answer_all(model, tokenizer, rules, messages_of(hand[:4]), constraint=constraint)
+for record, text in zip(hand, forced.texts, strict=False):
+    print(record["message"], f"\n   right:  {label_text(record['label'])}\n   answer: {text}\n")
+
+# %% [markdown]
+# Every answer parses. Compare the lines, though: a *valid* record and a *right* record are two different things. The
+# grammar knows what a record looks like, and it has not read the message.
+
+# %% [markdown]
+# ## Does a narrower task help?
+#
+# "Define the task narrowly" is common advice (claim C28). We can test it: ask for the category alone, or for the
+# whole record, and see how often the *category* is right. Both are constrained, with the same examples. A third
+# prompt is narrow and *vague*: it does not say what the categories mean.
+
+# %%
+category_rule = next(line for line in instructions().split("\n") if line.startswith('"category"'))
+NARROW = f"Sort messages to a support desk. Answer with one JSON object with one field:\n{category_rule}"
+VAGUE = "What is this message about? Answer with one JSON object."
+
+
+def category_only(label):
+    return json.dumps({"category": label["category"]}, separators=(",", ":"))
+
+
+narrow_schema = {**label_schema(), "properties": {"category": label_schema()["properties"]["category"]}}
+narrow_schema["required"] = ["category"]
+one_field = Constraint(tokenizer, schema_grammar(narrow_schema))
+narrow = {
+    "vague, no example": prefix(VAGUE, 0),
+    "precise, no example": prefix(NARROW, 0),
+    "precise, 8 examples": prefix(NARROW, 8, category_only),
+}
+
+# %% [markdown]
+# On the validation messages first, to choose which narrow prompt stands for this side.
+
+
+# %%
+def right_category(chat, records):
+    texts = answer_all(
+        model, tokenizer, chat, messages_of(records), batch_size=hw.eval_batch, constraint=one_field
+    ).texts
+    return [
+        json.loads(text)["category"] == record["label"]["category"] for text, record in zip(texts, records, strict=True)
+    ]
+
+
+narrow_right = {name: right_category(chat, choosing) for name, chat in narrow.items()}
+for name, right in narrow_right.items():
+    print(f"{name:22s} category right: {percent(*interval(right))}")
+
+# %% [markdown]
+# ## One look at the test sets
+#
+# Everything is chosen: the rules, the number of examples, the schema. Now the test messages, once. Two prompts run
+# free and two constrained. This is the longest cell of the notebook.
+
+# %%
+from tqdm.auto import tqdm
+
+methods = {
+    "zero-shot": dict(prefix=rules, must_begin="{"),
+    "few-shot": dict(prefix=few_shot, must_begin="{"),
+    "zero-shot, constrained": dict(prefix=rules, constraint=constraint),
+    "few-shot, constrained": dict(prefix=few_shot, constraint=constraint),
+}
+runs, jobs = {}, [(method, name) for method in methods for name in ("test_handwritten", "test")]
+for method, name in tqdm(jobs, unit="run"):
+    texts = messages_of(sets[name])
+    runs[method, name] = answer_all(model, tokenizer, messages=texts, batch_size=hw.eval_batch, **methods[method])
+print(f"{sum(len(run.texts) for run in runs.values()):,} answers in {sum(run.seconds for run in runs.values()):.0f} s")
+
+# %% [markdown]
+# The opponents get the same messages, and all go through the same harness.
+
+# %%
+answers = {key: run.texts for key, run in runs.items()}
+for method, answer in opponents.items():
+    for name in ("test_handwritten", "test"):
+        answers[method, name] = answer(sets[name])
+results = {(method, name): score(texts, sets[name]) for (method, name), texts in answers.items()}
+overall = summary(results)
+percent_table(overall)
+
+# %% [markdown]
+# The same as a picture.
+
+# %%
+from finetune_course import plots
+
+figure = plots.interval_plot(overall, title="Whole records right, test messages")
+plots.show(
+    figure, alt=f"Dots with 95% intervals: share of records right in every field. {plots.describe_intervals(overall)}."
+)
+
+# %% [markdown]
+# The order is plain to see. The *size* of each step needs care: two intervals that overlap may still belong to
+# methods that differ, because both were tried on the same messages.
+#
+# ### Two methods, the same messages
+#
+# A hard message is hard for both methods. A **paired** comparison takes the difference message by message and draws
+# *messages*, each with both its results. What made a message hard for both cancels out. An interval that excludes 0
+# says that the methods differ. Here are differences in percentage points, on the hand-written messages.
+
+# %%
+from finetune_course.evaluate import paired_difference, points
+
+
+def compare(first, second, measure):
+    a, b = (results[method, "test_handwritten"][measure] for method in (first, second))
+    return points(*paired_difference(a, b))
+
+
+pairs = [
+    ("few-shot", "zero-shot"),
+    ("few-shot, constrained", "few-shot"),
+    ("few-shot, constrained", "zero-shot, constrained"),
+    ("few-shot, constrained", "no thought"),
+    ("linear classifier, trained", "few-shot, constrained"),
+]
+pd.DataFrame(
+    {m: {f"{a} − {b}": compare(a, b, m) for a, b in pairs} for m in ("valid", "exact", "category", "order_id")}
+)
+
+# %% [markdown]
+# ### Exercise 3.4 — the paired bootstrap
+#
+# Difficulty ●●● · importance ●●● · about 15 minutes
+#
+# Write it yourself. `a` and `b` are lists of 0 and 1: two methods on the same messages. Draw messages with
+# replacement, as many as there are, `draws` times. For each draw take the mean of `a` minus the mean of `b` **on the
+# messages drawn**. Return the 2.5th and the 97.5th percentile of these differences. Use one random generator, made
+# from `seed`.
+#
+# **Expected output**
+#
+# ```
+# paired_interval([1, 1, 0, 1] * 50, [1, 0, 0, 1] * 50)  →  about (0.19, 0.31)
+# ```
+#
+# <details><summary>Hint 1</summary>
+#
+# Which is drawn at random: the results of `a` and of `b`, or the messages? One draw of messages gives a number for
+# both.
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# `np.random.default_rng(seed).integers(len(a), size=(draws, len(a)))` gives the numbers of the drawn messages, one
+# draw a row. A NumPy array can be indexed with it.
+#
+# </details>
+# <details><summary>Hint 3</summary>
+#
+# With `difference = np.array(a) - np.array(b)`: `means = difference[rows].mean(axis=1)`, then `np.percentile(means,
+# [2.5, 97.5])`.
+#
+# </details>
+
+
+# %% nbgrader={"grade": false, "grade_id": "ex-3-4", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def paired_interval(a, b, draws=2000, seed=0):
+    """Ends of the 95% bootstrap interval of the mean of a - b, with the same messages drawn for both."""
+    ### BEGIN SOLUTION
+    difference = np.array(a) - np.array(b)
+    rows = np.random.default_rng(seed).integers(len(difference), size=(draws, len(difference)))
+    low, high = np.percentile(difference[rows].mean(axis=1), [2.5, 97.5])
+    return low, high
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "ex-3-4-test", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+checks_03.paired_interval(paired_interval)
+### BEGIN HIDDEN TESTS
+low, high = paired_interval([1, 1, 0, 1] * 50, [1, 0, 0, 1] * 50, draws=4000, seed=5)
+assert abs(low - 0.19) < 0.015 and abs(high - 0.31) < 0.015
+low, high = paired_interval([0, 1] * 30, [0, 1] * 30, draws=500, seed=2)
+assert low == high == 0
+### END HIDDEN TESTS
+
+# %% [markdown]
+# ### Field by field
+#
+# Where does a record fail? F1 for each field, on the hand-written messages. For order ids it counts the ids found.
+
+# %%
+hand_test = sets["test_handwritten"]
+f1 = {method: field_f1(answers[method, "test_handwritten"], hand_test)["f1"] for method in [*methods, *opponents]}
+pd.DataFrame(f1).T.round(2)
+
+# %% [markdown]
+# ### The errors themselves
+#
+# Numbers say how often, and only reading says *how*. A few wrong fields of the constrained few-shot answers, one from
+# each message:
+
+# %%
+from finetune_course.evaluate import errors_table
+
+errors = errors_table(answers["few-shot, constrained", "test_handwritten"], hand_test)
+print(f"{len(errors)} wrong fields in {errors['id'].nunique()} of {len(hand_test)} messages")
+errors.groupby("id").nth(0).head(6).set_index("id")
+
+# %% [markdown]
+# Much of it is one habit: the answer repeats values from the examples, whatever the message says. Count what is
+# answered most often in each field, and how often it ought to be.
+
+# %%
+given = [parse_label(text) for text in answers["few-shot, constrained", "test_handwritten"]]
+rows = {}
+for field in FIELDS:
+    value, times = Counter(label[field] for label in given).most_common(1)[0]
+    due = np.mean([record["label"][field] == value for record in hand_test])
+    rows[field] = {"favourite answer": str(value), "given": f"{times / len(given):.0%}", "due": f"{due:.0%}"}
+pd.DataFrame(rows).T
+
+# %% [markdown]
+# ## What a call costs
+#
+# A prompt is paid for with every call. A model that was *trained* on the task needs no rules at all: notebook 06 uses
+# the one-word system message `Triage.` Here are the tokens of a prompt, and the seconds per message that this machine
+# took.
+
+# %%
+short_ids = [
+    tokenizer.apply_chat_template(
+        [{"role": "system", "content": "Triage."}, {"role": "user", "content": text}], add_generation_prompt=True
+    )["input_ids"]
+    for text in messages_of(hand_test)
+]
+cost = {
+    method: {
+        "tokens of prompt": np.mean(run.prompt_tokens),
+        "new tokens": np.mean(run.new_tokens),
+        "seconds per message": run.seconds / len(run.texts),
+    }
+    for method, run in ((method, runs[method, "test_handwritten"]) for method in methods)
+}
+pd.DataFrame(cost).T.round(2)
+
+# %% [markdown]
+# The free zero-shot answers are cut at 8 tokens here, so their cost is understated. And the seconds profit from
+# computing the shared prompt once: a server that does not do so computes all the tokens for every call.
+
+# %%
+times_fewer = np.array(runs["few-shot", "test_handwritten"].prompt_tokens) / np.array([len(ids) for ids in short_ids])
+print(f"The few-shot prompt has {np.mean(times_fewer):.1f} times the tokens of the short one;", end=" ")
+print(f"95% interval {interval(times_fewer).low:.1f} to {interval(times_fewer).high:.1f}.")
+
+# %% [markdown]
+# ## Is there anything a prompt is enough for?
+#
+# The triage task takes a page to explain. Claim C08 is about behaviour that is *easy to describe*. So take rules of
+# one sentence, whose keeping a program can judge, and count how often the model keeps them.
+
+# %%
+one_sentence = {
+    "Begin your answer with the word Noted.": lambda text: text.strip(" \"'*").startswith("Noted"),
+    "Answer in capital letters only.": lambda text: text == text.upper(),
+    "Answer in a single sentence of at most ten words.": lambda text: len(text.split()) <= 10,
+}
+kept_rules = {}
+for rule, is_kept in one_sentence.items():
+    chat = [{"role": "system", "content": rule}]
+    texts = answer_all(model, tokenizer, chat, messages_of(choosing), batch_size=hw.eval_batch, max_new_tokens=24).texts
+    kept_rules[rule] = [bool(is_kept(text)) for text in texts]
+    print(f"{percent(*interval(kept_rules[rule])):16s} {rule}  For example: {texts[0]!r}")
+
+# %% [markdown]
+# ## What we measured
+#
+# One claim still lacks its number: does the narrow task help (C28)? The category alone against the category within
+# the whole record, on the hand-written test messages, paired.
+
+# %%
+best_narrow = max(narrow_right, key=lambda name: np.mean(narrow_right[name]))
+alone = right_category(narrow[best_narrow], hand_test)
+within = results["few-shot, constrained", "test_handwritten"]["category"]
+narrow_gain = paired_difference(alone, within)
+print(f"category alone ({best_narrow}): {percent(*interval(alone))}")
+print(f"category within the record:  {percent(*interval(within))}")
+print(f"difference in points:        {points(*narrow_gain)}")
+
+# %% [markdown]
+# Now the claims of the ledger that this notebook can speak to. A verdict stands only where the interval supports it;
+# three of the five wait for the fine-tuned model of notebook 06.
+
+
+# %%
+def against(found, threshold):
+    """What an interval says about 'at least threshold'."""
+    if found.low >= threshold:
+        return "holds"
+    return "fails here" if found.high < threshold else "not decided by this many messages"
+
+
+def on_hand(method, measure):
+    return interval(results[method, "test_handwritten"][measure])
+
+
+best = max(methods, key=lambda method: on_hand(method, "exact").mean)
+print(f"the best way of prompting: {best}, {percent(*on_hand(best, 'exact'))} exact")
+
+# %% [markdown]
+# Each claim with its number, its interval, and what follows.
+
+# %%
+all_rules = interval(np.mean(list(kept_rules.values()), axis=0))
+few_valid, forced_valid = on_hand("few-shot", "valid"), on_hand("few-shot, constrained", "valid")
+fewer = interval(times_fewer)
+verdicts = {
+    "C08": (f"one-sentence rules kept: {percent(*all_rules)}", against(all_rules, 0.9)),
+    "C10": (f"{best}: {percent(*on_hand(best, 'exact'))} exact", "06 decides: is it within 10 points of the LoRA?"),
+    "C11": (
+        f"{fewer.mean:.1f} [{fewer.low:.1f}, {fewer.high:.1f}] times fewer tokens",
+        f"a fifth or less: {against(fewer, 5)}; 06 adds whether the records are as good",
+    ),
+    "C20": (
+        f"valid: {percent(*few_valid)} free, {percent(*forced_valid)} constrained",
+        "06 decides: how often is the LoRA's answer valid?",
+    ),
+    "C28": (f"category alone: {points(*narrow_gain)} points", f"10 points or more: {against(narrow_gain, 0.1)}"),
+}
+claims = {claim.id: claim.text for claim in load_claims()}
+ledger = [(name, claims[name], *row) for name, row in verdicts.items()]
+pd.DataFrame(ledger, columns=["id", "claim", "measured", "verdict"]).set_index("id")
+
+# %% [markdown]
+# The key numbers go into the table of `start.py run`.
+
+# %%
+from finetune_course.keynumbers import publish
+
+for method in ("zero-shot", "few-shot", "few-shot, constrained"):
+    found = on_hand(method, "exact")
+    publish(f"exact, {method}", found.mean, interval=(found.low, found.high))
+found = on_hand("few-shot", "valid")
+publish("valid, few-shot", found.mean, interval=(found.low, found.high))
+publish("few-shot prompt", float(np.mean(runs["few-shot", "test_handwritten"].prompt_tokens)), unit="tokens")
+
+# %% [markdown]
+# ## In a nutshell
+#
+# - A harness comes first: the same messages for every method, an answer that does not parse is wrong, and each number
+#   has its interval. What is chosen is chosen on validation.
+# - Zero-shot, this 135M model does not even try. A handful of examples gets it to write the format, and hardly ever
+#   the right content.
+# - Constrained decoding makes every answer **valid**, by construction. It does not make it **right**.
+# - Opponents without a language model belong in every table. Here a regular expression reads the order ids better
+#   than any prompt, and a linear classifier, trained in seconds, beats all prompting of this model. Whatever is
+#   trained in notebook 06 has to beat *it*.
+# - A few-shot prompt is paid for with every call. Keeping its keys and values makes it affordable in seconds, not
+#   free.
+# - All this is said of a model with 135 million parameters. On a large one the same notebook gives other numbers: set
+#   `COURSE_MODEL` and look.
+
+# %% [markdown]
+# ## What to read next
+#
+# - Next in the course: **06 The TRL run** trains the same model on the same 2,000 messages and asks the same harness.
+# - On few-shot prompting: Brown and others (2020), *Language models are few-shot learners*. On its habit of repeating
+#   what stands in the examples: Zhao and others (2021), *Calibrate before use*.
+# - On constrained decoding: Willard and Louf (2023), *Efficient guided generation for large language models*; the
+#   documentation of `llguidance`.
+# - On the bootstrap: Efron and Tibshirani (1993), *An introduction to the bootstrap*.
