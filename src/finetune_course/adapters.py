@@ -25,7 +25,10 @@ def shipped_adapter(task: str) -> Path:
     """The adapter folder that comes with the course. Raises FileNotFoundError with one sentence where there is none."""
     folder = data_path("adapters", task)
     if not (folder / "adapter_model.safetensors").is_file():
-        raise FileNotFoundError(f"The course ships no adapter for '{task}': data/adapters/{task} holds no weights.")
+        raise FileNotFoundError(
+            f"There is no adapter for '{task}', data/adapters/{task} holds no weights: "
+            f"get the course's folder again, or train it with 'python benchmarks/record_{task}_lora.py'."
+        )
     return folder
 
 
@@ -58,7 +61,8 @@ def recorded_runs(task: str) -> RecordedRuns:
     path = course_root() / "benchmarks" / "results" / f"{task}_lora.json"
     if not path.is_file():
         raise FileNotFoundError(
-            f"There is no record benchmarks/results/{path.name}: make it with the command in benchmarks/."
+            f"There is no record benchmarks/results/{path.name}: "
+            f"make it with 'python benchmarks/record_{task}_lora.py'."
         )
     content = json.loads(path.read_text(encoding="utf-8"))
     return RecordedRuns(content["settings"], content["runs"])

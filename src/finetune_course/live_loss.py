@@ -27,10 +27,11 @@ class LiveLoss(TrainerCallback):
         self.refresh = refresh
         self._live = not os.environ.get("COURSE_HEADLESS")
         self._handles: list = []
-        self._start = self._drawn = 0.0
+        self._start, self._drawn = 0.0, float("-inf")
+        self._first_step = 0
 
     def on_train_begin(self, args, state, control, **kwargs):
-        self._start = time.perf_counter()
+        self._start, self._first_step = time.perf_counter(), state.global_step  # a resumed run does not begin at 0
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         if not logs or "loss" not in logs:
@@ -44,9 +45,10 @@ class LiveLoss(TrainerCallback):
     def on_train_end(self, args, state, control, **kwargs):
         for handle in self._handles:
             handle.update(HTML(""))
+        self._handles = []  # another train() may stand in another cell
 
     def _draw(self, total_steps: int) -> None:
-        left = self.seconds[-1] / len(self.steps) * (total_steps - self.steps[-1])
+        left = self.seconds[-1] / (self.steps[-1] - self._first_step) * (total_steps - self.steps[-1])
         words = f"step {self.steps[-1]} of {total_steps}, loss {self.losses[-1]:.3f}, about {left:.0f} s left"
         shown = [HTML(f"<progress value='{self.steps[-1]}' max='{total_steps}'></progress> {words}"), self.figure()]
         if self._handles:
