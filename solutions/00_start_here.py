@@ -309,8 +309,9 @@ for text in (record, "Sure! Here is the record: " + record, record.replace('"hig
 
 # %% [markdown]
 # The second is right and friendly, and a program stumbles over its first word. The third invents an urgency. Now the
-# model: it gets the rules as its **system** message and a real customer's words as the **user** message.
-# (Hand-written for this course: every message that you will be scored on was.)
+# model: it gets the rules as its **system** message and a customer's words as the **user** message. (The customer is
+# imagined. The message was written by hand for this course, with no template, as the more telling half of its test
+# messages were.)
 
 # %%
 messages = triage.load_split("validation_handwritten")[:10]
@@ -421,8 +422,8 @@ assert np.allclose(accuracy_interval(5, 5), [1.0, 0.5655, 1.0], atol=1e-3)
 # %% [markdown]
 # ## The route
 #
-# Eleven notebooks. Each is complete in itself and can be run in minutes; the order is the order in which a careful
-# person would decide: understand the model, try the cheap levers, and only then train.
+# Eleven notebooks, each run in minutes. Their order is the one in which a careful person would decide: understand the
+# model, try the cheap levers, and only then train. *Coming* means not yet written.
 
 # %% tags=["nbval-check-output"]
 from finetune_course.claims import load_claims
@@ -442,8 +443,8 @@ route_table(claims)
 # taste:
 
 # %% tags=["nbval-check-output"]
-for claim in claims[3:12:4]:
-    print(f"{claim.id}  {claim.text}.\n     Measured in notebook {', '.join(claim.notebooks)}: {claim.question}\n")
+taste = [(claim.id, claim.text, claim.question, ", ".join(claim.notebooks)) for claim in claims[3:12:4]]
+pd.DataFrame(taste, columns=["id", "claim", "holds if", "notebook"]).set_index("id")
 
 # %% [markdown]
 # Notebook 10 scores your predictions with the **Brier score**: the mean squared distance between your confidence and
@@ -487,7 +488,7 @@ plots.show(
 )
 
 # %% [markdown]
-# ### Exercise 0.4 — score your own predictions
+# ### Exercise 0.4 — score predictions
 #
 # Difficulty ●○○ · importance ●●○ · about 5 minutes
 #

@@ -1,10 +1,12 @@
 """Predictions survive a reload, a damaged file and a headless run; the sliders read them back."""
 
 import json
+import threading
+import time
 
 import pytest
 
-from finetune_course import predictions
+from finetune_course import predictions, predictions_widget
 from finetune_course.claims import load_claims
 from finetune_course.predictions import PredictionError, Predictions, load_predictions, record, save_predictions
 from finetune_course.predictions_widget import PredictionPanel, predictions_figure
@@ -151,6 +153,34 @@ def test_two_notebooks_do_not_undo_each_other(file):
     second.confidence["C02"].value = 10
     second.numbers["C12"].value = 3.5
     assert load_predictions() == Predictions({"C01": 90, "C02": 10}, {"C12": 3.5})
+
+
+def test_moves_that_arrive_on_several_threads_are_all_kept(file, monkeypatch):
+    """JupyterLab was seen to do this: the first of two quick moves ended last and its value was the one saved."""
+    panel, begun = PredictionPanel(LEDGER), threading.Event()
+    load, calls = predictions.load_predictions, []
+
+    def slow_at_first(*arguments, **named):
+        loaded = load(*arguments, **named)
+        calls.append(1)
+        begun.set()
+        time.sleep(0.3 if len(calls) == 1 else 0)
+        return loaded
+
+    monkeypatch.setattr(predictions, "load_predictions", slow_at_first)
+
+    def move(name, value):
+        panel.confidence[name].value = value
+
+    moves = [threading.Thread(target=move, args=move_of) for move_of in (("C01", 55), ("C01", 70), ("C04", 45))]
+    moves[0].start()
+    assert begun.wait(10)
+    for later in moves[1:]:
+        later.start()
+    for each in moves:
+        each.join(10)
+    assert len(calls) == 3
+    assert predictions_widget.load_predictions() == Predictions({"C01": 70, "C04": 45})
 
 
 def test_the_sliders_read_back_what_they_saved(file):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import textwrap
+import threading
 from collections.abc import Sequence
 
 import ipywidgets as widgets
@@ -15,6 +16,9 @@ from .predictions import PredictionError, Predictions, load_predictions, record
 
 _WIDE = widgets.Layout(width="95%", max_width="900px")
 _NOT_YET, _SAVED = "not predicted yet", "✓ saved"
+# JupyterLab may deliver quick moves on several threads (subshells). One at a time, and each saves the slider's value of
+# that moment, so that the last move wins whichever thread comes last.
+_ONE_AT_A_TIME = threading.Lock()
 
 
 class PredictionPanel(widgets.VBox):
@@ -84,9 +88,10 @@ class PredictionPanel(widgets.VBox):
     def _row(self, slider: widgets.Widget, claim: Claim, kind: str, is_saved: bool) -> widgets.HBox:
         mark = widgets.HTML(_SAVED if is_saved else _NOT_YET)
 
-        def moved(change: dict) -> None:
+        def moved(_: dict) -> None:
             try:
-                saved = record(claim, **{kind: change["new"]})
+                with _ONE_AT_A_TIME:
+                    saved = record(claim, **{kind: slider.value})
             except PredictionError as error:
                 mark.value = "not saved"
                 self.status.value = f"<b>{html.escape(str(error))}</b>"
