@@ -139,7 +139,7 @@ def main() -> None:
         own = settings["trainer"] | {"save_strategy": "no"}
         trainer = CompletionTrainer(
             model=model_in(hw.dtype),
-            args=SFTConfig(output_dir=folder, gradient_checkpointing=False, **hw.precision, **own),
+            args=SFTConfig(output_dir=folder, activation_checkpointing=False, **hw.precision, **own),
             train_dataset=Dataset.from_list([prompt_completion(row) for row in train[: options.examples]]),
             processing_class=tokenizer,
             peft_config=LoraConfig(**settings["lora"]),

@@ -54,7 +54,7 @@ def train(seed: int, examples: int, epochs: float, hw):
     model = AutoModelForCausalLM.from_pretrained(weights(), dtype=hw.dtype).to(hw.device)
     arguments = settings["trainer"] | {"num_train_epochs": epochs, "save_strategy": "no", "logging_steps": 25}
     with tempfile.TemporaryDirectory() as folder:
-        config = SFTConfig(output_dir=folder, seed=seed, gradient_checkpointing=False, **hw.precision, **arguments)
+        config = SFTConfig(output_dir=folder, seed=seed, activation_checkpointing=False, **hw.precision, **arguments)
         rows = Dataset.from_list([prompt_completion(row) for row in load_split("train")[:examples]])
         trainer = CompletionTrainer(
             model=model,

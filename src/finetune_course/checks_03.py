@@ -168,8 +168,9 @@ def paired_interval(answer: Callable[..., Any]) -> None:
         abs(low - expected[0]) < 0.02 and abs(high - expected[1]) < 0.02,
         f"Expected an interval near [{expected[0]:.2f}, {expected[1]:.2f}]; yours is [{low:.2f}, {high:.2f}].",
     )
-    again = tuple(float(end) for end in ask(answer, a.tolist(), b.tolist(), draws=2000, seed=1))
-    require(again == (low, high), "The same seed gave another interval: make one generator from the seed, and use it.")
+    # The ends lie on a grid of whole messages, so an unseeded answer can agree by chance: few draws, asked often.
+    few = {tuple(float(end) for end in ask(answer, a.tolist(), b.tolist(), draws=60, seed=1)) for _ in range(12)}
+    require(len(few) == 1, "The same seed gave another interval: make one generator from the seed, and use it.")
     passed("the same messages for both methods: an interval that excludes 0 says that the methods really differ.")
 
 
