@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import subprocess
@@ -157,6 +158,18 @@ def test_progress_names_only_long_waits():
     assert environment.progress(wheel) == "downloading torch, 188.9 MB"
     assert environment.progress("  Downloading rich-15.0.0-py3-none-any.whl (243 kB)\n") is None
     assert environment.progress("Installing collected packages: " + ", ".join("abcdefgh")) == "unpacking 8 packages"
+
+
+def test_nbgrader_pages_are_off_in_the_learners_jupyterlab(tmp_path):
+    server = tmp_path / "etc/jupyter/jupyter_server_config.d/nbgrader.json"
+    server.parent.mkdir(parents=True)
+    server.write_text('{"ServerApp": {"jpserver_extensions": {"nbgrader.server_extensions.formgrader": true}}}')
+    environment.quiet_jupyterlab(tmp_path, ROOT / "binder/overrides.json")
+    assert json.loads(server.read_text()) == {
+        "ServerApp": {"jpserver_extensions": {"nbgrader.server_extensions.formgrader": False}}
+    }
+    settings = json.loads((tmp_path / "share/jupyter/lab/settings/overrides.json").read_text())
+    assert settings["@jupyterlab/apputils-extension:notification"]["fetchNews"] == "false"
 
 
 @pytest.fixture(scope="module")

@@ -80,6 +80,7 @@ def test_first_start_installs_and_second_start_does_not(course, tmp_path):
     opened = first.stdout.splitlines()[-1]
     assert opened.startswith("lab ") and opened.endswith("--no-browser") and "notebooks/00_start_here.ipynb" in opened
     assert (course.root / ".venv/share/jupyter/lab/settings/overrides.json").exists()
+    assert "@jupyter/nbgrader" in (course.root / ".venv/etc/jupyter/labconfig/page_config.json").read_text()
     assert "cpu" in course.installed("torch.py").read_text()  # step 3 did not swap it for the default index's build
 
     log = (course.root / "setup.log").read_text()

@@ -88,7 +88,7 @@ def build(root: Path, lock: SetupLock) -> None:
         kept.write_text(f"torch=={installed_version(venv, 'torch')}\n", encoding="utf-8")
         must(pip("--requirement", "requirements.txt", "--constraint", str(kept)))
         must(run(python, "-c", "import torch"))
-        switch_off_news(root)
+        quiet_jupyterlab(venv, root / "binder" / "overrides.json")
         fresh = venv / (COMPLETE + ".new")
         fresh.write_text(json.dumps(fingerprint(root)), encoding="utf-8")
         fresh.replace(venv / COMPLETE)
@@ -118,11 +118,24 @@ def installed_version(venv: Path, package: str) -> str:
     raise Stop(f"pip reported no error, yet {package} is not installed: {LOG} shows why; start again to try anew.")
 
 
-def switch_off_news(root: Path) -> None:
-    """Keep JupyterLab from asking about news at its first start."""
-    settings = root / ".venv" / "share" / "jupyter" / "lab" / "settings"
-    settings.mkdir(parents=True, exist_ok=True)
-    shutil.copy(root / "binder" / "overrides.json", settings)
+def quiet_jupyterlab(venv: Path, overrides: Path) -> None:
+    """Settings of JupyterLab in ``venv``: no question about news, and nbgrader's pages off.
+
+    Those pages are for instructors and add a second to every start. nbgrader's own commands switch them on again:
+    ``jupyter server extension enable --sys-prefix --py nbgrader`` and
+    ``jupyter labextension enable --level=sys_prefix @jupyter/nbgrader``.
+    """
+    settings, labconfig = venv / "share/jupyter/lab/settings", venv / "etc/jupyter/labconfig"
+    for folder in (settings, labconfig):
+        folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(overrides, settings / "overrides.json")
+    disabled = {"disabledExtensions": {"@jupyter/nbgrader": True}}
+    (labconfig / "page_config.json").write_text(json.dumps(disabled), encoding="utf-8")
+    server = venv / "etc/jupyter/jupyter_server_config.d/nbgrader.json"
+    if server.exists():
+        extensions = json.loads(server.read_text(encoding="utf-8"))["ServerApp"]["jpserver_extensions"]
+        off = {"ServerApp": {"jpserver_extensions": dict.fromkeys(extensions, False)}}
+        server.write_text(json.dumps(off), encoding="utf-8")
 
 
 def discard(root: Path) -> None:
