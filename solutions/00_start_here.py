@@ -96,7 +96,8 @@ for attempt in (..., lambda parameters, bits: parameters * bits / 1e9):
 
 # %% [markdown]
 # Three hints fold open under every exercise, each saying more than the one before. The circles say how difficult and
-# how important it is. Nothing later in a notebook needs your answer: whoever skips an exercise can go on.
+# how important it is. Nothing later in a notebook needs your answer. (A check that is not done yet stops *Run All* on purpose: click the
+# cell after it and choose *Run → Run Selected Cell and All Below*.)
 
 # %% [markdown]
 # ## The model
@@ -123,7 +124,7 @@ print(f"{config.num_hidden_layers} layers, {plan.num_parameters():,} parameters,
 # ### Memory is arithmetic
 #
 # A model's weights are a heap of numbers, so their size is *how many* times *how large is one*. Now we load the
-# weights, with the field's own call: it is the same for a model five hundred times larger. The arithmetic for your
+# weights, with the field's own call: the same call loads a larger model, if the memory is there. The arithmetic for your
 # number format stands beside what the system says this process has grown by. (The model is used once before we look:
 # a file's pages come into memory only when somebody reads them.)
 
@@ -224,7 +225,7 @@ spoken = ", ".join(f"{word} {value:.0f}%" for word, value in per_cent.items())
 plots.show(figure, alt=f"Bars of the probabilities of the eight likeliest next tokens: {spoken}.")
 
 # %% [markdown]
-# Two cities, almost level, and no sign of doubt in either. The model keeps what texts tend to say, not a list of
+# Two cities, almost level, and the wrong one is a little ahead. The model keeps what texts tend to say, not a list of
 # facts, and that is worth remembering when somebody proposes to teach it the shop's prices (claim C09, notebook 10).
 
 # %% [markdown]
@@ -284,7 +285,7 @@ assert np.allclose(np.asarray(softmax([3.0, 1.0], 4.0), dtype=float), [0.62246, 
 # %% [markdown]
 # What the temperature does to the capital: at 0.5 the model almost always takes one of the two cities, at 2 it
 # wanders off to tokens that fit badly. This course always takes the likeliest token (*greedy* decoding), so that an
-# answer is the same on every run.
+# answer is the same on every run of the same machine.
 
 # %%
 temperatures = [0.5, 1.0, 2.0]
@@ -540,7 +541,7 @@ assert abs(brier([25], [True]) - 0.5625) < 1e-9
 # - The weights of a model take *parameters × bytes*; the process that loads them grows by that and little more.
 # - Which number format is fast is a property of your machine. It was measured here, and the notebooks follow it.
 # - A language model gives every token a probability. It knows what texts tend to say; facts are another matter.
-# - Asked nicely, a 135M model apologises instead of sorting the shop's mail. Whether a better prompt, retrieval or
+# - Asked nicely, a 135M model answers the shop's mail in prose instead of sorting it. Whether a better prompt, retrieval or
 #   training mends that is what the course is about.
 # - A share without an interval is half a number, above all when it is 0 of 10.
 # - Your predictions are saved. The claims will be measured one by one, and notebook 10 scores you against them.

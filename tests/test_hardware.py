@@ -88,10 +88,10 @@ def test_never_both_kinds_of_half_precision():
 @pytest.mark.parametrize(
     ("faked", "profile", "batches", "checkpointing"),
     [
-        ({"device": "cpu"}, "standard", (8, 32), False),
+        ({"device": "cpu"}, "standard", (4, 32), False),
         ({"device": "cpu", "memory": 2e9}, "small", (4, 8), True),
         ({"device": "cpu", "memory": 3.99e9}, "small", (4, 8), True),
-        ({"device": "cpu", "memory": 4e9}, "standard", (8, 32), False),
+        ({"device": "cpu", "memory": 4e9}, "standard", (4, 32), False),
         ({"device": "cuda", "capability": (7, 5), "rates": GPU_RATES}, "standard", (16, 64), False),
         ({"device": "cuda", "capability": (7, 5), "rates": GPU_RATES, "memory": 2e9}, "small", (4, 8), True),
     ],

@@ -160,12 +160,7 @@ def _choose_batch(device: str, profile: str) -> tuple[int, int, bool, str]:
         return 4, 8, True, "Batches of 4 and gradient checkpointing: slower, but activations stay small."
     if device == "cuda":
         return 16, 64, False, "Batches of 16: a GPU is idle on less."
-    return (
-        8,
-        32,
-        False,
-        "Batches of 8: enough to fill the matrix units of a CPU, and a step still takes about a second.",
-    )
+    return 4, 32, False, "Batches of 4: a small training set still makes many steps."
 
 
 def _device() -> str:
