@@ -197,6 +197,7 @@ def test_killed_install(course, index):
     index.stall = True
     killed = course.begin()
     assert index.stalled.wait(60)
+    course.wait_for_log("Downloading")  # pip says no more now: a later word would show it that its reader is gone
     killed.kill()
     killed.communicate(timeout=60)
     assert (course.root / ".venv/.course-begun").exists() and not course.complete

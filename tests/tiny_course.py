@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -170,6 +171,13 @@ class TinyCourse:
         """Run start.py in a process group of its own, so that a test can interrupt it."""
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         return subprocess.Popen(self.command(*arguments), env=self.env, start_new_session=True, **pipes)
+
+    def wait_for_log(self, word: str, seconds: float = 60) -> None:
+        """Return when setup.log holds ``word``."""
+        end = time.monotonic() + seconds
+        while word not in (self.root / "setup.log").read_text():
+            assert time.monotonic() < end, f"setup.log never said {word}"
+            time.sleep(0.05)
 
     def installed(self, file: str) -> Path:
         """Where a file of a package is in .venv."""

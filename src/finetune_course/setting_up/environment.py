@@ -161,8 +161,8 @@ def discard(root: Path) -> None:
 def run_logged(command: list[str], root: Path, lock: SetupLock) -> tuple[int, str]:
     """Run ``command`` with its output in setup.log, telling the reader about long waits. Returns exit code, output."""
     lines = []
-    with open(root / LOG, "a", encoding="utf-8") as log:
-        print("$", *command, file=log, flush=True)
+    with open(root / LOG, "a", encoding="utf-8", buffering=1) as log:  # each line at once, for whoever is looking
+        print("$", *command, file=log)
         child = subprocess.Popen(
             command,
             cwd=root,
