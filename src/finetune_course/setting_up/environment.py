@@ -6,12 +6,14 @@ mark is made anew (pip's own cache saves the downloads).
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
@@ -145,17 +147,29 @@ def discard(root: Path) -> None:
     """
     venv, doomed = root / ".venv", root / ".venv.partial"
     if doomed.exists():
-        shutil.rmtree(doomed)
+        _remove(doomed)
     if not os.path.lexists(venv):
         return
     own = (venv / BEGUN).exists() or (venv / COMPLETE).exists()
     if venv.is_dir() and not venv.is_symlink() and (own or not any(venv.iterdir())):
         venv.rename(doomed)
-        shutil.rmtree(doomed)
+        _remove(doomed)
         return
     aside = next(name for number in range(1, 1000) if not os.path.lexists(name := root / f".venv-earlier-{number}"))
     venv.rename(aside)
     say(f"There was a .venv here that start.py had not made: it is now called {aside.name}.")
+
+
+def _remove(folder: Path, tries: int = 10) -> None:
+    """Delete a folder tree. A pip just ended may still write its last file: a tree that grows is tried again."""
+    for left in reversed(range(tries)):
+        try:
+            shutil.rmtree(folder)
+            return
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY or not left:
+                raise
+            time.sleep(0.2)
 
 
 def run_logged(command: list[str], root: Path, lock: SetupLock) -> tuple[int, str]:
