@@ -519,7 +519,7 @@ print([text == row["answer"] for text, row in zip(batched.texts, rows, strict=Tr
 # that are right. An answer that does not begin with a brace cannot become a record, so we give it up after 8 tokens.
 
 # %%
-count = 10 if hw.profile == "small" else 20
+count = 10 if hw.profile == "small" else 15
 choosing = sets["validation_handwritten"][:count] + sets["validation"][:count]
 candidates = {
     (name, shots): prefix(text, shots)
