@@ -691,10 +691,9 @@ print("grammar on top, valid:", gain_of("all the data, constrained", "all the da
 # ## Against prompting
 #
 # Notebook 03 asked the same model the same hand-written messages. Its results stand in its saved outputs, and here they
-# are beside the tuned ones. Two intervals that do not touch are a difference you can rely on. One rival is missing in
-# the picture and should be on your mind: the linear classifier at the end of notebook 03. It was trained on the same 2,000
-# messages, and its score there is close to the recorded adapter's. A language model that beats every prompt has not yet
-# beaten the obvious.
+# are beside the tuned ones. Two intervals that do not touch are a difference you can rely on. One more rival belongs
+# into this comparison: the linear classifier of notebook 03. It was trained on the same 2,000 messages, and its score
+# there is close to the recorded adapter's. A language model that beats every prompt has not yet beaten the obvious.
 
 # %%
 from finetune_course.keynumbers import saved
