@@ -126,6 +126,7 @@ def test_only_learned_positions_reach_the_head(tmp_path):
     assert wanted < batch["labels"].shape[1] - 1
 
 
+@pytest.mark.slow
 def test_the_end_token_is_learned(tmp_path):
     """A tiny model that saw one answer a hundred times writes it and stops: it has learned where the answer ends."""
     rows = tiny_rows(1) * 4
