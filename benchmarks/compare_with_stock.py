@@ -26,15 +26,14 @@ from importlib.metadata import version
 import torch
 from datasets import Dataset
 from peft import LoraConfig
-from peft.optimizers import create_loraplus_optimizer
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, TrainerCallback, set_seed
 from trl import SFTConfig, SFTTrainer
 
-from finetune_course.completion_trainer import CompletionTrainer
+from finetune_course.completion_trainer import triage_trainer
 from finetune_course.hardware import inspect_hardware, measure_rates
 from finetune_course.paths import course_root
-from finetune_course.training import keep_freed_memory, prompt_completion, quiet_libraries, triage_settings
+from finetune_course.training import keep_freed_memory, prompt_completion, quiet_libraries
 from finetune_course.triage import instructions, label_text, load_split
 from finetune_course.weights import weights
 
@@ -127,7 +126,7 @@ def main() -> None:
     options = parser.parse_args()
     quiet_libraries()
     keep_freed_memory()
-    hw, settings = inspect_hardware("standard"), triage_settings()
+    hw = inspect_hardware("standard")
     tokenizer = AutoTokenizer.from_pretrained(weights())
     train, scored = load_split("train"), load_split("validation_handwritten")[: options.scored]
 
@@ -136,18 +135,8 @@ def main() -> None:
         return AutoModelForCausalLM.from_pretrained(weights(), dtype=dtype)
 
     with tempfile.TemporaryDirectory() as folder:
-        own = settings["trainer"] | {"save_strategy": "no"}
-        trainer = CompletionTrainer(
-            model=model_in(hw.dtype),
-            args=SFTConfig(output_dir=folder, activation_checkpointing=False, **hw.precision, **own),
-            train_dataset=Dataset.from_list([prompt_completion(row) for row in train[: options.examples]]),
-            processing_class=tokenizer,
-            peft_config=LoraConfig(**settings["lora"]),
-        )
-        trainer.optimizer = create_loraplus_optimizer(
-            trainer.model, torch.optim.AdamW, lr=own["learning_rate"], loraplus_lr_ratio=settings["loraplus_lr_ratio"]
-        )
-        steps = -(-options.examples // own["per_device_train_batch_size"])
+        trainer = triage_trainer(model_in(hw.dtype), tokenizer, train[: options.examples], hw, output_dir=folder)
+        steps = -(-options.examples // trainer.args.per_device_train_batch_size)
         course_model = trainer.model
         clock = Clock(lambda: token_accuracy(course_model, tokenizer, prompt_completion, scored), every=steps)
         course = run("course", trainer, clock)

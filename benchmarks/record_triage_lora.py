@@ -20,20 +20,16 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from datasets import Dataset
-from peft import LoraConfig
-from peft.optimizers import create_loraplus_optimizer
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
-from trl import SFTConfig
 
 from finetune_course.adapters import data_hash
-from finetune_course.completion_trainer import CompletionTrainer
+from finetune_course.completion_trainer import triage_trainer
 from finetune_course.evaluate import interval, score
 from finetune_course.generation import answer_all
 from finetune_course.hardware import inspect_hardware
 from finetune_course.paths import course_root, data_path
-from finetune_course.training import keep_freed_memory, prompt_completion, quiet_libraries, triage_settings
+from finetune_course.training import keep_freed_memory, quiet_libraries, triage_settings
 from finetune_course.triage import load_split
 from finetune_course.weights import weights
 
@@ -48,23 +44,13 @@ SETS = {
 
 def train(seed: int, examples: int, epochs: float, hw):
     """One run; returns the model, its tokenizer, seconds and tokens trained on."""
-    settings = triage_settings()
     set_seed(seed)
     tokenizer = AutoTokenizer.from_pretrained(weights())
     model = AutoModelForCausalLM.from_pretrained(weights(), dtype=hw.dtype).to(hw.device)
-    arguments = settings["trainer"] | {"num_train_epochs": epochs, "save_strategy": "no", "logging_steps": 25}
+    records = load_split("train")[:examples]
     with tempfile.TemporaryDirectory() as folder:
-        config = SFTConfig(output_dir=folder, seed=seed, activation_checkpointing=False, **hw.precision, **arguments)
-        rows = Dataset.from_list([prompt_completion(row) for row in load_split("train")[:examples]])
-        trainer = CompletionTrainer(
-            model=model,
-            args=config,
-            train_dataset=rows,
-            processing_class=tokenizer,
-            peft_config=LoraConfig(**settings["lora"]),
-        )
-        trainer.optimizer = create_loraplus_optimizer(
-            trainer.model, torch.optim.AdamW, lr=config.learning_rate, loraplus_lr_ratio=settings["loraplus_lr_ratio"]
+        trainer = triage_trainer(
+            model, tokenizer, records, hw, output_dir=folder, seed=seed, num_train_epochs=epochs, logging_steps=25
         )
         start = time.perf_counter()
         trainer.train()
@@ -103,6 +89,7 @@ def ship(model, run: dict) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         folder.parent.mkdir(exist_ok=True)
         os.chmod(work, 0o755)
+        (work / "adapter_model.safetensors").chmod(0o644)
         work.rename(folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from trl import SFTTrainer
+from datasets import Dataset
+from peft import LoraConfig
+from peft.optimizers import create_loraplus_optimizer
+from trl import SFTConfig, SFTTrainer
+
+from .hardware import Hardware
+from .training import prompt_completion, triage_settings
 
 
 class CompletionTrainer(SFTTrainer):
@@ -23,3 +31,23 @@ class CompletionTrainer(SFTTrainer):
         total = torch.nn.functional.cross_entropy(scores, labels[:, positions].flatten(), reduction="sum")
         loss = total / (learned.sum() if num_items_in_batch is None else num_items_in_batch)
         return (loss, outputs) if return_outputs else loss
+
+
+def triage_trainer(model, tokenizer, records: list[dict[str, Any]], hw: Hardware, **arguments) -> CompletionTrainer:
+    """The run of notebook 06 in one call, for the benchmarks and the recorded grids: LoRA, LoRA+, its settings file.
+
+    ``arguments`` (``output_dir`` among them) are SFTConfig's and go before the settings file's.
+    """
+    settings = triage_settings()
+    own = settings["trainer"] | {"save_strategy": "no", "activation_checkpointing": False} | hw.precision | arguments
+    trainer = CompletionTrainer(
+        model=model,
+        args=SFTConfig(**own),
+        train_dataset=Dataset.from_list([prompt_completion(record) for record in records]),
+        processing_class=tokenizer,
+        peft_config=LoraConfig(**settings["lora"]),
+    )
+    trainer.optimizer = create_loraplus_optimizer(
+        trainer.model, torch.optim.AdamW, lr=own["learning_rate"], loraplus_lr_ratio=settings["loraplus_lr_ratio"]
+    )
+    return trainer
