@@ -1,0 +1,1 @@
+"""The hand-written parts that data/build_corpus.py makes the corpus from."""
