@@ -86,11 +86,20 @@ def test_interval_holds_the_mean_and_narrows_with_more_messages():
     assert many.high - many.low == pytest.approx(2 * 1.96 * 0.5 / np.sqrt(2000), rel=0.1)
 
 
-def test_interval_covers_the_truth_about_as_often_as_it_says():
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.97])
+def test_the_interval_of_a_share_covers_the_truth_about_as_often_as_it_says(share):
+    generator, covered = np.random.default_rng(0), 0
+    for _ in range(400):
+        found = interval(generator.random(100) < share)
+        covered += found.low <= share <= found.high
+    assert 0.9 <= covered / 400 <= 0.99
+
+
+def test_the_interval_of_a_mean_covers_the_truth_about_as_often_as_it_says():
     generator, covered = np.random.default_rng(0), 0
     for _ in range(200):
-        found = interval(generator.random(100) < 0.3, draws=400)
-        covered += found.low <= 0.3 <= found.high
+        found = interval(generator.exponential(size=100), draws=400)
+        covered += found.low <= 1 <= found.high
     assert 0.88 <= covered / 200 <= 0.99
 
 
@@ -99,7 +108,27 @@ def test_interval_is_the_same_for_the_same_seed():
     assert interval(values, seed=3) == interval(values, seed=3)
 
 
-def test_all_wrong_and_all_right_give_wilson_not_a_point():
+@pytest.mark.parametrize(
+    ("right", "messages", "low", "high"),  # worked out by hand from Wilson's formula with z = 1.96
+    [(0, 40, 0.0, 0.0876), (8, 10, 0.4902, 0.9433), (1, 3, 0.0615, 0.7923), (199, 200, 0.9722, 0.9991)],
+)
+def test_a_share_gets_wilsons_interval(right, messages, low, high):
+    for values in ([1] * right + [0] * (messages - right), np.arange(messages) < right):
+        found = interval(values)
+        assert found == pytest.approx((right / messages, low, high), abs=1e-4)
+        assert found == interval(values, draws=10, seed=7)  # nothing is drawn
+
+
+def test_what_is_no_share_gets_the_bootstrap():
+    values = np.array([0, 0, 0.5, 1] * 25)
+    found = interval(values)
+    standard_error = values.std() / 10
+    assert found.mean == 0.375
+    assert found.high - found.low == pytest.approx(2 * 1.96 * standard_error, rel=0.1)
+    assert found != interval(values, seed=7)
+
+
+def test_all_wrong_and_all_right_have_a_width():
     none, every = interval([0] * 200), interval([True] * 200)
     assert none.mean == 0 and none.low == 0 and none.high == pytest.approx(0.0188, abs=1e-3)
     assert every.mean == 1 and every.high == 1 and every.low == pytest.approx(0.9812, abs=1e-3)
@@ -129,6 +158,13 @@ def test_paired_difference_is_narrower_than_an_unpaired_one_where_messages_matte
     assert found.high - found.low < 0.6 * spread
     turned = paired_difference(easy, better)
     assert turned == pytest.approx((-found.mean, -found.high, -found.low))
+
+
+def test_paired_difference_of_shares_is_the_bootstraps():
+    a, b = np.array([1, 1, 0, 1] * 50), np.array([1, 0, 0, 1] * 50)
+    found = paired_difference(a, b)
+    assert found.mean == 0.25
+    assert found.low == pytest.approx(0.19, abs=0.01) and found.high == pytest.approx(0.31, abs=0.01)
 
 
 def test_paired_difference_without_any_difference_still_has_a_width():

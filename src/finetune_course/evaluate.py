@@ -48,30 +48,35 @@ def score(answers: Sequence[str], records: Sequence[Record]) -> pd.DataFrame:
 
 
 def interval(values: Sequence[float], level: float = 0.95, draws: int = 10_000, seed: int = 0) -> Interval:
-    """Mean of ``values`` (one per message) with its bootstrap percentile interval.
+    """Mean of ``values`` (one per message) with its interval: Wilson's for a share, the bootstrap's for other means.
 
-    The bootstrap draws as many messages as there are, with replacement, ``draws`` times, and takes the middle
-    ``level`` of the means. Where every value is the same, every draw is the same too and that interval shrinks to a
-    point: 0 right of 200 would look certain. For all-0 and all-1 values the Wilson score interval, which does not
-    shrink, is given instead (0 of 200: up to 1.9%). For other equal values there is no such model: ValueError.
+    Values of 0 and 1 (or False and True) make a share, and a share gets the Wilson score interval (Wilson 1927;
+    recommended by Brown, Cai and DasGupta 2001). It stays inside 0 to 1 and keeps a width near the ends, where the
+    bootstrap loses it: 0 right of 200 are up to 1.9% for Wilson and exactly 0 for the bootstrap.
+
+    Other values get the bootstrap percentile interval (Efron and Tibshirani 1993, chapter 13): as many messages as
+    there are, drawn with replacement ``draws`` times, and the middle ``level`` of the means. ``draws`` and ``seed``
+    matter there alone. Raises ValueError for no values, for what is not a number, and for other values that are all
+    the same: without spread no interval can be computed.
     """
     numbers = _numbers(values, "values")
-    if numbers.min() < numbers.max():
-        return _bootstrap(numbers, level, draws, seed)
-    if numbers[0] not in (0.0, 1.0):
+    if np.isin(numbers, (0.0, 1.0)).all():
+        return Interval(float(numbers.mean()), *_wilson(int(numbers.sum()), numbers.size, level))
+    if numbers.min() == numbers.max():
         raise ValueError(
             f"All {numbers.size} values are {numbers[0]:g}: without any spread no interval can be computed from them."
         )
-    return Interval(float(numbers[0]), *_wilson(int(numbers.sum()), numbers.size, level))
+    return _bootstrap(numbers, level, draws, seed)
 
 
 def paired_difference(
     a: Sequence[float], b: Sequence[float], level: float = 0.95, draws: int = 10_000, seed: int = 0
 ) -> Interval:
-    """Mean of ``a - b`` with its interval, where ``a[i]`` and ``b[i]`` are two methods' values on the same message.
+    """Mean of ``a - b`` with its bootstrap interval; ``a[i]`` and ``b[i]`` are two methods' values on one message.
 
-    Every draw takes the same messages for both, so what makes a message hard for both cancels out: the interval is
-    usually narrower than two separate ones suggest. An interval that excludes 0 says that the methods differ.
+    The bootstrap is that of ``interval``, for values of 0 and 1 too: a difference is no share. Every draw takes the
+    same messages for both, so what makes a message hard for both cancels out: the interval is usually narrower than
+    two separate ones suggest. An interval that excludes 0 says that the methods differ.
     Where every difference is the same, the bootstrap would shrink to a point; for values of 0 and 1, the share of
     messages that might still behave otherwise is then bounded by Wilson's interval for 0 of n. Raises ValueError for
     unequal lengths.
