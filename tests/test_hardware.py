@@ -86,24 +86,25 @@ def test_never_both_kinds_of_half_precision():
 
 
 @pytest.mark.parametrize(
-    ("faked", "profile", "batches", "checkpointing"),
+    ("faked", "profile", "batch", "checkpointing"),
     [
-        ({"device": "cpu"}, "standard", (4, 32), False),
-        ({"device": "cpu", "memory": 2e9}, "small", (4, 8), True),
-        ({"device": "cpu", "memory": 3.99e9}, "small", (4, 8), True),
-        ({"device": "cpu", "memory": 4e9}, "standard", (4, 32), False),
-        ({"device": "cuda", "capability": (7, 5), "rates": GPU_RATES}, "standard", (16, 64), False),
-        ({"device": "cuda", "capability": (7, 5), "rates": GPU_RATES, "memory": 2e9}, "small", (4, 8), True),
+        ({"device": "cpu"}, "standard", 32, False),
+        ({"device": "cpu", "memory": 2e9}, "small", 8, True),
+        ({"device": "cpu", "memory": 3.99e9}, "small", 8, True),
+        ({"device": "cpu", "memory": 4e9}, "standard", 32, False),
+        ({"device": "cuda", "capability": (7, 5), "rates": GPU_RATES}, "standard", 64, False),
+        ({"device": "cuda", "capability": (7, 5), "rates": GPU_RATES, "memory": 2e9}, "small", 8, True),
     ],
 )
-def test_profile_and_batches_follow_from_the_machine(machine, faked, profile, batches, checkpointing):
+def test_profile_and_batch_follow_from_the_machine(machine, faked, profile, batch, checkpointing):
     machine(**faked)
     found = inspect_hardware()
-    assert (found.profile, (found.train_batch, found.eval_batch)) == (profile, batches)
+    assert (found.profile, found.eval_batch) == (profile, batch)
     assert found.gradient_checkpointing is checkpointing
     assert found.device == faked["device"]
     assert (found.name == "Faked card") == (found.device == "cuda")
     assert found.memory_gb == pytest.approx(faked.get("memory", 16e9) / 1e9)
+    assert f"{batch} messages are answered together" in found.reasons[3]
     assert len(found.reasons) == 4 and all(reason.endswith(".") for reason in found.reasons)
 
 
@@ -112,7 +113,7 @@ def test_the_small_profile_can_be_asked_for(machine, monkeypatch):
     assert inspect_hardware().dtype == torch.float32
     monkeypatch.setenv("COURSE_PROFILE", " small ")
     found = inspect_hardware()
-    assert (found.profile, found.dtype, found.train_batch) == ("small", torch.bfloat16, 4)
+    assert (found.profile, found.dtype, found.eval_batch) == ("small", torch.bfloat16, 8)
     assert "The small profile, as COURSE_PROFILE says." in found.reasons
     assert inspect_hardware("standard").profile == "standard"  # the argument goes before the environment
     monkeypatch.setenv("COURSE_PROFILE", "")
@@ -164,7 +165,8 @@ def test_this_machine_can_be_inspected():
     assert all(rate > 0 for rate in found.rates.values()) and "float32" in found.rates
     table = found.table()
     assert list(table.columns) == ["value"]
-    assert table.loc["training batch", "value"] == "4 messages"
+    assert table.loc["answered together", "value"] == "8 messages"
+    assert not any("training" in row for row in table.index)  # the recipe decides, not the machine
     assert table.loc["profile", "value"] == "small"
     assert table.loc["gradient checkpointing", "value"] == "on"
     assert table.loc["matrix product in float32", "value"] == f"{found.rates['float32']:,.0f} GFLOP/s"
@@ -184,5 +186,5 @@ def test_the_record_is_frozen(machine):
     machine()
     found = inspect_hardware()
     with pytest.raises(AttributeError):
-        found.train_batch = 64
-    assert replace(found, train_batch=2).train_batch == 2
+        found.eval_batch = 64
+    assert replace(found, eval_batch=2).eval_batch == 2

@@ -1,4 +1,7 @@
-"""What this machine has, and the precision and batch sizes that follow from it, each with its reason in words.
+"""What this machine has, and the precision and batch size that follow from it, each with its reason in words.
+
+The batch is that of answering. The batch of *training* belongs to the recipe (data/triage/training.yaml): it changes
+the result, so it is the same on every machine.
 
 A processor's flags do not tell which precision is fast: on some CPUs with AVX-512 BF16 a bfloat16 matrix product is
 three times as fast as a float32 one, on others half as fast. So the rates are measured (0.4 s) and decide.
@@ -30,7 +33,10 @@ class UnknownProfile(ValueError):
 
 @dataclass(frozen=True)
 class Hardware:
-    """The machine and what follows from it. ``rates``: GFLOP/s of a matrix product; memory in GB (1e9 bytes)."""
+    """The machine and what follows from it. ``rates``: GFLOP/s of a matrix product; memory in GB (1e9 bytes).
+
+    ``eval_batch``: how many messages go through the model together when they are answered.
+    """
 
     device: str
     name: str
@@ -39,7 +45,6 @@ class Hardware:
     memory_gb: float
     cores: int
     profile: str
-    train_batch: int
     eval_batch: int
     gradient_checkpointing: bool
     rates: dict[str, float] = field(default_factory=dict)
@@ -55,8 +60,7 @@ class Hardware:
             "memory": f"{self.memory_gb:.1f} GB",
             "profile": self.profile,
             "weights kept in": str(self.dtype).removeprefix("torch."),
-            "training batch": f"{self.train_batch} messages",
-            "evaluation batch": f"{self.eval_batch} messages",
+            "answered together": f"{self.eval_batch} messages",
             "gradient checkpointing": "on" if self.gradient_checkpointing else "off",
         }
         rows |= {f"matrix product in {name}": f"{rate:,.0f} GFLOP/s" for name, rate in self.rates.items()}
@@ -84,7 +88,7 @@ def inspect_hardware(profile: str | None = None) -> Hardware:
     rates = measure_rates(device)
     dtype, precision, why = choose_precision(device, rates, _cuda_capability(device), chosen)
     reasons.append(why)
-    train_batch, eval_batch, checkpointing, why = _choose_batch(device, chosen)
+    eval_batch, checkpointing, why = _choose_batch(device, chosen)
     reasons.append(why)
     name = torch.cuda.get_device_name() if device == "cuda" else f"{platform.machine()}, {cores} cores"
     return Hardware(
@@ -95,7 +99,6 @@ def inspect_hardware(profile: str | None = None) -> Hardware:
         memory / _GB,
         cores,
         chosen,
-        train_batch,
         eval_batch,
         checkpointing,
         rates,
@@ -155,12 +158,12 @@ def choose_precision(
     return torch.float32, {"bf16": False, "fp16": False}, f"float32, because here {measured}."
 
 
-def _choose_batch(device: str, profile: str) -> tuple[int, int, bool, str]:
+def _choose_batch(device: str, profile: str) -> tuple[int, bool, str]:
+    """Messages answered together, whether training recomputes activations to save memory, and the reason."""
     if profile == "small":
-        return 4, 8, True, "Batches of 4 and gradient checkpointing: slower, but activations stay small."
-    if device == "cuda":
-        return 16, 64, False, "Batches of 16: a GPU is idle on less."
-    return 4, 32, False, "Batches of 4: a small training set still makes many steps."
+        return 8, True, "8 messages are answered together, and gradient checkpointing is on: slower, in less memory."
+    batch = 64 if device == "cuda" else 32
+    return batch, False, f"{batch} messages are answered together: every weight that is read then serves all of them."
 
 
 def _device() -> str:
