@@ -28,6 +28,7 @@ from finetune_course.completion_trainer import triage_trainer
 from finetune_course.evaluate import interval, score
 from finetune_course.generation import answer_all
 from finetune_course.hardware import inspect_hardware
+from finetune_course.lower_half import SeveralEpochsTrainer
 from finetune_course.paths import course_root, data_path
 from finetune_course.training import keep_freed_memory, quiet_libraries, triage_settings
 from finetune_course.triage import load_split
@@ -42,7 +43,7 @@ SETS = {
 }
 
 
-def train(seed: int, examples: int, epochs: float, hw):
+def train(seed: int, examples: int, epochs: float, batch: int, hw):
     """One run; returns the model, its tokenizer, seconds and tokens trained on."""
     set_seed(seed)
     tokenizer = AutoTokenizer.from_pretrained(weights())
@@ -50,8 +51,9 @@ def train(seed: int, examples: int, epochs: float, hw):
     records = load_split("train")[:examples]
     with tempfile.TemporaryDirectory() as folder:
         trainer = triage_trainer(
-            model, tokenizer, records, hw, output_dir=folder, seed=seed, num_train_epochs=epochs, logging_steps=25
-        )
+            model, tokenizer, records, hw, SeveralEpochsTrainer, output_dir=folder, seed=seed, logging_steps=25,
+            num_train_epochs=epochs, per_device_train_batch_size=batch,
+        )  # fmt: skip
         start = time.perf_counter()
         trainer.train()
         tokens = sum(map(len, trainer.train_dataset["input_ids"])) * epochs
@@ -99,7 +101,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--examples", type=int, default=triage_settings()["examples"]["recorded"])
-    parser.add_argument("--epochs", type=float, default=1)
+    parser.add_argument("--epochs", type=float, default=3)
+    parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--output", type=Path, default=RESULT)
     options = parser.parse_args()
     quiet_libraries()
@@ -107,10 +110,11 @@ def main() -> None:
     hw = inspect_hardware("standard")
     settings = {
         "command": f"python benchmarks/record_triage_lora.py --seeds {' '.join(map(str, options.seeds))}"
-        f" --examples {options.examples} --epochs {options.epochs:g}",
+        f" --examples {options.examples} --epochs {options.epochs:g} --batch {options.batch}",
         "training": {key: value for key, value in triage_settings().items() if key != "examples"},
         "examples": options.examples,
         "epochs": options.epochs,
+        "batch": options.batch,
         "data_sha256": data_hash("train"),
         "dtype": str(hw.dtype).removeprefix("torch."),
         "machine": f"{platform.machine()}, {hw.cores} cores, {hw.device}",
@@ -121,13 +125,14 @@ def main() -> None:
     }
     stored = json.loads(options.output.read_text()) if options.output.is_file() else {"settings": {}, "runs": []}
     same = all(
-        stored["settings"].get(key) == settings[key] for key in ("training", "examples", "epochs", "data_sha256")
+        stored["settings"].get(key) == settings[key]
+        for key in ("training", "examples", "epochs", "batch", "data_sha256")
     )
     runs = stored["runs"] if same else []
     for seed in options.seeds:
         if any(run["seed"] == seed for run in runs):
             continue
-        model, tokenizer, seconds, tokens = train(seed, options.examples, options.epochs, hw)
+        model, tokenizer, seconds, tokens = train(seed, options.examples, options.epochs, options.batch, hw)
         run = {
             "seed": seed,
             "train_seconds": round(seconds, 1),

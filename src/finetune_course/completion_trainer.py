@@ -33,14 +33,17 @@ class CompletionTrainer(SFTTrainer):
         return (loss, outputs) if return_outputs else loss
 
 
-def triage_trainer(model, tokenizer, records: list[dict[str, Any]], hw: Hardware, **arguments) -> CompletionTrainer:
+def triage_trainer(
+    model, tokenizer, records: list[dict[str, Any]], hw: Hardware, kind: type[SFTTrainer] | None = None, **arguments
+) -> SFTTrainer:
     """The run of notebook 06 in one call, for the benchmarks and the recorded grids: LoRA, LoRA+, its settings file.
 
-    ``arguments`` (``output_dir`` among them) are SFTConfig's and go before the settings file's.
+    ``arguments`` (``output_dir`` among them) are SFTConfig's and go before the settings file's; ``kind`` is the
+    trainer's class (default: CompletionTrainer).
     """
     settings = triage_settings()
     own = settings["trainer"] | {"save_strategy": "no", "activation_checkpointing": False} | hw.precision | arguments
-    trainer = CompletionTrainer(
+    trainer = (kind or CompletionTrainer)(
         model=model,
         args=SFTConfig(**own),
         train_dataset=Dataset.from_list([prompt_completion(record) for record in records]),
