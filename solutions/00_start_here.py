@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 00 · Start here
 #
-# "Fine-tune or not?" is asked every week, and mostly answered from memory: *you need thousands of examples*,
-# *prompting covers most of it*, *LoRA trains under one per cent*. In this course you **measure** the answers, on a
-# real language model that fits on your machine, and every number comes with an interval that says how far to trust
-# it.
+# "Fine-tune or not?" That is: shall we go on training a language model on examples of our own, or is it enough to tell
+# it what to do? The question is asked every week, and mostly answered from memory: *you need thousands of examples*,
+# *a good prompt covers most of it*. In this course you **measure** the answers, on a real language model that fits on
+# your machine, and every number comes with an interval that says how far to trust it.
 #
 # All of it happens in one small world: **Wattle & Wave**, an outdoor-gear shop in Australia that exists only here.
 # Its support desk gets messages, and each has to become a record with five fields. One world, so that at the end the
@@ -15,10 +15,11 @@
 #
 # At the end of this notebook you will
 #
-# - know what your machine can do, and why the course computes in the number format and batch size that it does;
-# - have loaded a real pre-trained model, seen it think one token ahead, and watched it fail at the shop's work;
+# - know what your machine can do, and why the course computes in the number format that it does;
+# - have loaded a real pre-trained model, and seen it guess the next **token** (a word, or a piece of one);
 # - be able to work out how much memory a model's weights take, before you load it;
-# - have written down **predictions** for the claims that the other notebooks will test.
+# - have written down **predictions** for the claims that the other notebooks will test;
+# - have given the model its first work for the shop, and an honest interval to the result.
 #
 # It takes about 1 minute of computing and 40 minutes of your time, and 1 to 2 GB of memory.
 
@@ -66,7 +67,9 @@ plots.show(figure, alt=f"Bars of the measured rate of a matrix product in GFLOP/
 
 # %% [markdown]
 # From these rates and the memory follow the choices that all notebooks use. Each comes with its reason, so that you
-# can disagree with it.
+# can disagree with it. Two words in advance. Messages that go through the model together are a **batch**. And
+# **gradient checkpointing** is a bargain made in training: to save memory, results halfway through the model are
+# thrown away and computed again when they are needed.
 
 # %%
 for reason in hw.reasons:
@@ -106,8 +109,10 @@ for attempt in (..., lambda parameters, bits: parameters * bits / 1e9):
 # to follow instructions. It is small enough for a laptop and works like its big relatives. `weights(…)` keeps it in a
 # folder on your disk.
 #
-# Before the model itself, its plan: on torch's **meta** device a model has all its layers and no numbers in them. So
-# it takes no memory, and you can count the parameters of any model before you load it, or even download it.
+# Before the model itself, its plan. A model is a stack of layers that multiply and add, and the numbers they do it with
+# are its **parameters**, also called weights: training is nothing but setting them. On torch's **meta** device a model
+# has all its layers and no numbers in them. So it takes no memory, and you can count the parameters of any model
+# before you load it, or even download it.
 
 # %% tags=["nbval-check-output"]
 import torch
@@ -225,8 +230,8 @@ spoken = ", ".join(f"{word} {value:.0f}%" for word, value in per_cent.items())
 plots.show(figure, alt=f"Bars of the probabilities of the eight likeliest next tokens: {spoken}.")
 
 # %% [markdown]
-# Two cities, almost level, and the wrong one is a little ahead. The model keeps what texts tend to say, not a list of
-# facts, and that is worth remembering when somebody proposes to teach it the shop's prices (claim C09, notebook 10).
+# Two cities, almost level, and the wrong one is a little ahead: a model keeps what texts tend to say. Whether it can be
+# taught facts all the same, the shop's prices for instance, is claim C09, and notebook 10 measures it.
 
 # %% [markdown]
 # ### Exercise 0.2 — softmax with a temperature
@@ -295,7 +300,7 @@ table.loc["all other tokens"] = 1 - table.sum()
 table.map("{:.1%}".format)
 
 # %% [markdown]
-# ## A first job: the support desk
+# ## The work: the support desk
 #
 # Messages to the shop have to become records that a program can sort: category, product, urgency, order id, mood. The
 # program is strict. Three answers, written by hand, show what it takes; `parse_label` returns None for what it cannot
@@ -309,116 +314,15 @@ for text in (record, "Sure! Here is the record: " + record, record.replace('"hig
     print("valid  " if triage.parse_label(text) else "no good", text)
 
 # %% [markdown]
-# The second is right and friendly, and a program stumbles over its first word. The third invents an urgency. Now the
-# model: it gets the rules as its **system** message and a customer's words as the **user** message. (The customer is
-# imagined. The message was written by hand for this course, with no template, as the more telling half of its test
-# messages were.)
+# The second is right and friendly, and a program stumbles over its first word. The third invents an urgency.
+#
+# And this is what customers write. (They are imagined. These messages were written by hand for this course, with no
+# template, as the more telling half of its test messages were. A record is **exact** when all five fields are right.)
 
-# %%
+# %% tags=["nbval-check-output"]
 messages = triage.load_split("validation_handwritten")[:10]
-rules = {"role": "system", "content": triage.instructions()}
-chat = [rules, {"role": "user", "content": messages[0]["message"]}]
-prompt = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=True, return_tensors="pt")
-with torch.inference_mode():
-    output = model.generate(**prompt.to(hw.device), max_new_tokens=40, do_sample=False)
-print("Customer:", messages[0]["message"])
-print("Wanted:  ", triage.label_text(messages[0]["label"]))
-print("Model:   ", tokenizer.decode(output[0, prompt["input_ids"].shape[1] :]), "…")
-
-# %% [markdown]
-# It apologises. (We cut it off after 40 tokens; a record needs fewer.) It was taught to be polite in conversations,
-# and so it is polite to somebody who wanted JSON. One failure proves little, so the same for ten messages.
-# `answer_all` asks each of them on its own, as above, but computes the long rules that they share only once; notebook
-# 03 shows how.
-
-# %%
-from finetune_course.generation import answer_all
-
-texts = [row["message"] for row in messages]
-answers = answer_all(model, tokenizer, [rules], texts, batch_size=hw.eval_batch).texts
-valid = [triage.parse_label(answer) is not None for answer in answers]
-rows = [{"message": text[:50] + "…", "answer": answer[:80] + "…"} for text, answer in zip(texts, answers, strict=True)]
-pd.DataFrame(rows).assign(valid=valid)
-
-# %% [markdown]
-# How many of the ten can the program use, and how sure is that? `interval` gives the share and a 95% interval: the
-# range of true shares that these ten messages are compatible with.
-
-# %%
-from finetune_course import evaluate
-
-share = evaluate.interval(valid)
-print(f"{sum(valid)} of {len(valid)} answers are valid records: {evaluate.percent(*share)}")
-publish("valid records, zero-shot, 10 messages", share.mean, interval=(share.low, share.high))
-
-# %% [markdown]
-# The interval is wide: ten messages cannot tell "never" from "every fifth time". The figure shows how fast that
-# improves, for three imagined models that are right 80% of the time and differ only in how often they were asked.
-
-# %%
-totals = [10, 100, 1000]
-shares = [evaluate.interval([1] * (8 * total // 10) + [0] * (2 * total // 10)) for total in totals]
-figure, axes = plots.figure(height=2.3)
-for row, found in enumerate(shares):
-    axes.plot([100 * found.low, 100 * found.high], [row, row], color=plots.COLOURS[row], linewidth=3)
-    axes.plot(100 * found.mean, row, plots.MARKERS[row], color=plots.COLOURS[row], markersize=9)
-axes.set_yticks(range(3), [f"{total * 8 // 10} of {total}" for total in totals])
-axes.set(xlim=(40, 102), ylim=(2.5, -0.5), xlabel="share of right answers, with its 95% interval (%)", ylabel="right")
-spoken = "; ".join(f"{total} messages {evaluate.percent(*found)}" for total, found in zip(totals, shares, strict=True))
-plots.show(figure, alt=f"Three dots at 80% with their 95% intervals, narrower the more messages: {spoken}.")
-
-# %% [markdown]
-# ### Exercise 0.3 — an interval for a share
-#
-# Difficulty ●●○ · importance ●●● · about 10 minutes
-#
-# A colleague's slide says "accuracy 80%", and the small table under it says 8 of 10. Write `accuracy_interval(right,
-# total)`, which returns the share and the two ends of its 95% **Wilson score interval**. SciPy has it: look for
-# `binomtest` and its `proportion_ci`.
-#
-# The formula of many textbooks, $p \pm 1.96\sqrt{p(1-p)/n}$, fails just where you need it: for 0 of 10 it says "0%,
-# exactly".
-#
-# **Expected output**
-#
-# ```
-# accuracy_interval(8, 10)  →  (0.8, 0.490…, 0.943…)
-# accuracy_interval(0, 10)  →  (0.0, 0.0, 0.277…)
-# ```
-#
-# <details><summary>Hint 1</summary>
-#
-# `stats.binomtest(right, total)` is an object about "this many of that many". Ask it for a confidence interval of the
-# proportion.
-#
-# </details>
-# <details><summary>Hint 2</summary>
-#
-# Its default is another interval, called exact. The argument `method` chooses.
-#
-# </details>
-# <details><summary>Hint 3</summary>
-#
-# `ends = stats.binomtest(right, total).proportion_ci(method="wilson")`; the ends are `ends.low` and `ends.high`.
-#
-# </details>
-
-
-# %% nbgrader={"grade": false, "grade_id": "ex-0-3", "locked": false, "schema_version": 3, "solution": true, "task": false}
-def accuracy_interval(right, total):
-    """(share, low, high) of ``right`` answers out of ``total``, with the 95% Wilson score interval."""
-    ### BEGIN SOLUTION
-    ends = stats.binomtest(right, total).proportion_ci(confidence_level=0.95, method="wilson")
-    return right / total, ends.low, ends.high
-    ### END SOLUTION
-
-
-# %% nbgrader={"grade": true, "grade_id": "ex-0-3-test", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
-checks_00.accuracy_interval(accuracy_interval)
-### BEGIN HIDDEN TESTS
-assert np.allclose(accuracy_interval(170, 200), [0.85, 0.7939, 0.8930], atol=1e-3)
-assert np.allclose(accuracy_interval(5, 5), [1.0, 0.5655, 1.0], atol=1e-3)
-### END HIDDEN TESTS
+for row in messages[:3]:
+    print(row["message"], "→", triage.label_text(row["label"]), sep="\n", end="\n\n")
 
 # %% [markdown]
 # ## The route
@@ -440,6 +344,8 @@ route_table(claims)
 # they knew it all along. For each claim you say how sure you are that it will hold, from 0% (it will surely fail)
 # over 50% (a coin toss) to 100%.
 #
+# You have seen the model and the work, but not yet the two together: that comes after the predictions, and on purpose.
+#
 # Each claim has been made into a statement that can come out true or false, with numbers in it. Three of them as a
 # taste:
 
@@ -460,7 +366,19 @@ for name, sure in people.items():
     print(f"{name:>14}  {sure}  Brier score {brier_score(dict(zip(held, sure, strict=True)), held):.2f}")
 
 # %% [markdown]
-# Now yours. Twelve claims stand open below and thirty more are folded up by topic; predict as many as you like. Eight
+# Now yours, and first the words that the claims use:
+#
+# - A **prompt** is what the model is given to read. **Zero-shot**: the rules of a task, and no example. **Few-shot**: a
+#   handful of worked examples as well. With **constrained decoding** the model can write nothing but valid records.
+# - **Fine-tuning** goes on training a pre-trained model, on rows of question and wanted answer. **Full** fine-tuning
+#   changes all parameters. **LoRA** leaves them as they are and trains a small set of added ones, the **adapter**;
+#   **QLoRA** does so on a base model squeezed into 4 bits a parameter. To **merge** an adapter is to add it into the
+#   model's own weights. The **rank** of a LoRA says how large it is, and an **epoch** is one pass over the examples.
+# - **Baked-in** instructions were learned from examples, so the prompt need not say them.
+# - **RAG**, retrieval-augmented generation, looks up pages in an **index** and puts them into the prompt; the model
+#   answers from what it reads there.
+#
+# A guess is good enough. Twelve claims stand open below and thirty more are folded up by topic; predict as many as you like. Eight
 # of them also ask for a number. A slider that you never move counts as no prediction (to say 50%, move it away and
 # back). Each move is saved at once in a small file of your own, outside the course folder, and the sliders find it
 # again after a restart. On Colab or Binder that file goes with the session, unless the variable
@@ -489,7 +407,7 @@ plots.show(
 )
 
 # %% [markdown]
-# ### Exercise 0.4 — score predictions
+# ### Exercise 0.3 — score predictions
 #
 # Difficulty ●○○ · importance ●●○ · about 5 minutes
 #
@@ -520,7 +438,7 @@ plots.show(
 # </details>
 
 
-# %% nbgrader={"grade": false, "grade_id": "ex-0-4", "locked": false, "schema_version": 3, "solution": true, "task": false}
+# %% nbgrader={"grade": false, "grade_id": "ex-0-3", "locked": false, "schema_version": 3, "solution": true, "task": false}
 def brier(confidence, held):
     """Mean squared distance of predictions (per cent) from outcomes (True or False); 0 is perfect, 1 the worst."""
     ### BEGIN SOLUTION
@@ -528,11 +446,122 @@ def brier(confidence, held):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade": true, "grade_id": "ex-0-4-test", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
+# %% nbgrader={"grade": true, "grade_id": "ex-0-3-test", "locked": true, "points": 1, "schema_version": 3, "solution": false, "task": false}
 checks_00.brier(brier)
 ### BEGIN HIDDEN TESTS
 assert abs(brier([0, 100, 70, 40], [False, True, True, True]) - (0.09 + 0.36) / 4) < 1e-9
 assert abs(brier([25], [True]) - 0.5625) < 1e-9
+### END HIDDEN TESTS
+
+# %% [markdown]
+# ## A first try
+#
+# Your predictions are made; now the model. It gets the rules of the task as its **system** message, which says how to
+# behave, and a customer's words as the **user** message.
+
+# %%
+rules = {"role": "system", "content": triage.instructions()}
+chat = [rules, {"role": "user", "content": messages[0]["message"]}]
+prompt = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=True, return_tensors="pt")
+with torch.inference_mode():
+    output = model.generate(**prompt.to(hw.device), max_new_tokens=64, do_sample=False)
+print("Customer:", messages[0]["message"])
+print("Wanted:  ", triage.label_text(messages[0]["label"]))
+print("Model:   ", tokenizer.decode(output[0, prompt["input_ids"].shape[1] :]), "…")
+
+# %% [markdown]
+# It apologises. (We cut it off after 64 tokens, which is room for every record of our data, even one written with
+# spaces and line breaks.) It was taught to be polite in conversations, and so it is polite to somebody who wanted JSON.
+# One failure proves little, so the same for ten messages. `answer_all` asks each of them on its own, as above, but
+# computes the long rules that they share only once; notebook 03 shows how.
+
+# %%
+from finetune_course.generation import answer_all
+
+texts = [row["message"] for row in messages]
+answers = answer_all(model, tokenizer, [rules], texts, batch_size=hw.eval_batch, max_new_tokens=64).texts
+valid = [triage.parse_label(answer) is not None for answer in answers]
+rows = [{"message": text[:50] + "…", "answer": answer[:80] + "…"} for text, answer in zip(texts, answers, strict=True)]
+pd.DataFrame(rows).assign(valid=valid)
+
+# %% [markdown]
+# How many of the ten can the program use, and how sure is that? `interval` gives the share and a 95% interval (Wilson's
+# score interval): the range of true shares that these ten messages are compatible with.
+
+# %%
+from finetune_course import evaluate
+
+share = evaluate.interval(valid)
+print(f"{sum(valid)} of {len(valid)} answers are valid records: {evaluate.percent(*share)}")
+publish("valid records, zero-shot, 10 messages", share.mean, interval=(share.low, share.high))
+
+# %% [markdown]
+# The interval is wide: ten messages cannot tell "never" from "every fifth time". The figure shows how fast that
+# improves, for three imagined models that are right 80% of the time and differ only in how often they were asked.
+
+# %%
+totals = [10, 100, 1000]
+shares = [evaluate.interval([1] * (8 * total // 10) + [0] * (2 * total // 10)) for total in totals]
+figure, axes = plots.figure(height=2.3)
+for row, found in enumerate(shares):
+    axes.plot([100 * found.low, 100 * found.high], [row, row], color=plots.COLOURS[row], linewidth=3)
+    axes.plot(100 * found.mean, row, plots.MARKERS[row], color=plots.COLOURS[row], markersize=9)
+axes.set_yticks(range(3), [f"{total * 8 // 10} of {total}" for total in totals])
+axes.set(xlim=(40, 102), ylim=(2.5, -0.5), xlabel="share of right answers, with its 95% interval (%)", ylabel="right")
+spoken = "; ".join(f"{total} messages {evaluate.percent(*found)}" for total, found in zip(totals, shares, strict=True))
+plots.show(figure, alt=f"Three dots at 80% with their 95% intervals, narrower the more messages: {spoken}.")
+
+# %% [markdown]
+# ### Exercise 0.4 — an interval for a share
+#
+# Difficulty ●●○ · importance ●●● · about 10 minutes
+#
+# A colleague's slide says "accuracy 80%", and the small table under it says 8 of 10, the uppermost line of the figure.
+# Write `accuracy_interval(right, total)`, which returns the share and the two ends of its 95% **Wilson score interval**.
+# SciPy has it: look for `binomtest` and its `proportion_ci`.
+#
+# The formula of many textbooks, $p \pm 1.96\sqrt{p(1-p)/n}$, fails just where you need it: for 0 of 10 it says "0%,
+# exactly".
+#
+# **Expected output**
+#
+# ```
+# accuracy_interval(8, 10)  →  (0.8, 0.490…, 0.943…)
+# accuracy_interval(0, 10)  →  (0.0, 0.0, 0.277…)
+# ```
+#
+# <details><summary>Hint 1</summary>
+#
+# `stats.binomtest(right, total)` is an object about "this many of that many". Ask it for a confidence interval of the
+# proportion.
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# Its default is another interval, called exact. The argument `method` chooses.
+#
+# </details>
+# <details><summary>Hint 3</summary>
+#
+# `ends = stats.binomtest(right, total).proportion_ci(method="wilson")`; the ends are `ends.low` and `ends.high`.
+#
+# </details>
+
+
+# %% nbgrader={"grade": false, "grade_id": "ex-0-4", "locked": false, "schema_version": 3, "solution": true, "task": false}
+def accuracy_interval(right, total):
+    """(share, low, high) of ``right`` answers out of ``total``, with the 95% Wilson score interval."""
+    ### BEGIN SOLUTION
+    ends = stats.binomtest(right, total).proportion_ci(confidence_level=0.95, method="wilson")
+    return right / total, ends.low, ends.high
+    ### END SOLUTION
+
+
+# %% nbgrader={"grade": true, "grade_id": "ex-0-4-test", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
+checks_00.accuracy_interval(accuracy_interval)
+### BEGIN HIDDEN TESTS
+assert np.allclose(accuracy_interval(170, 200), [0.85, 0.7939, 0.8930], atol=1e-3)
+assert np.allclose(accuracy_interval(5, 5), [1.0, 0.5655, 1.0], atol=1e-3)
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -541,8 +570,8 @@ assert abs(brier([25], [True]) - 0.5625) < 1e-9
 # - The weights of a model take *parameters × bytes*; the process that loads them grows by that and little more.
 # - Which number format is fast is a property of your machine. It was measured here, and the notebooks follow it.
 # - A language model gives every token a probability. It knows what texts tend to say; facts are another matter.
-# - Asked nicely, a 135M model answers the shop's mail in prose instead of sorting it. Whether a better prompt, retrieval or
-#   training mends that is what the course is about.
+# - Asked with the rules alone, a 135M model answers the shop's mail in prose instead of sorting it. Whether a better
+#   prompt, retrieval or training mends that is what the course is about.
 # - A share without an interval is half a number, above all when it is 0 of 10.
 # - Your predictions are saved. The claims will be measured one by one, and notebook 10 scores you against them.
 

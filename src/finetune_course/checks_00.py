@@ -1,4 +1,4 @@
-"""The exercise checks of notebook 00: memory of weights, softmax with temperature, an interval, the Brier score."""
+"""The exercise checks of notebook 00: memory of weights, softmax with temperature, the Brier score, an interval."""
 
 from __future__ import annotations
 
@@ -61,8 +61,31 @@ def softmax(answer: Callable[..., Any]) -> None:
 
 
 @check("0.3")
+def brier(answer: Callable[[list, list], float]) -> None:
+    """Check of exercise 0.3: ``answer(confidence, held)`` gives the mean squared distance; confidence in per cent."""
+    confidence, held = [90, 60, 20], [True, False, True]
+    found = ask(answer, confidence, held)
+    per_cent = "Your confidences are still per cent: divide them by 100, then compare with 1 or 0."
+    for wrong, sentence in (
+        (3960.67, per_cent),
+        (3366.67, per_cent),
+        (1.01, "That is the sum: divide by the number of claims."),
+        (0.5, "That is the mean distance: square each distance, so that a confident mistake costs more."),
+        (0.58023, "That is the root of the score: leave the square root away."),
+        (0.1, "That is the mean of the plain differences, in which misses cancel out: square each one."),
+        (-0.1, "That is the mean of the plain differences, in which misses cancel out: square each one."),
+        (0.27, "You took every claim as one that held: the outcome of one that failed is 0."),
+    ):
+        require(not _near(found, wrong), sentence)
+    require_close(found, 1.01 / 3, "The distances are 0.1, 0.6 and 0.8; square each and take the mean.")
+    require_close(ask(answer, [50, 50], [True, False]), 0.25, "Always saying 50 % scores 0.25.")
+    require_close(ask(answer, [100], [False]), 1.0, "Being sure and wrong is the worst there is: 1.")
+    passed("always answering 50 % scores 0.25, so below that your predictions knew something.")
+
+
+@check("0.4")
 def accuracy_interval(answer: Callable[[int, int], Any]) -> None:
-    """Check of exercise 0.3: ``answer(right, total)`` gives (share, low, high), a 95% Wilson score interval."""
+    """Check of exercise 0.4: ``answer(right, total)`` gives (share, low, high), a 95% Wilson score interval."""
     share, low, high = _three(ask(answer, 8, 10))
     require(not _near(share, 80), "That is in per cent: give shares from 0 to 1.")
     require_close(share, 0.8, "The share is right answers divided by all answers.")
@@ -84,29 +107,6 @@ def accuracy_interval(answer: Callable[[int, int], Any]) -> None:
     )
     require_close(none_right[2], 0.278, "That is the upper end for 0 of 10.", 2e-3)
     passed("8 of 10 may mean anything from 49% to 94%, and 0 of 10 anything up to 28%.")
-
-
-@check("0.4")
-def brier(answer: Callable[[list, list], float]) -> None:
-    """Check of exercise 0.4: ``answer(confidence, held)`` gives the mean squared distance; confidence in per cent."""
-    confidence, held = [90, 60, 20], [True, False, True]
-    found = ask(answer, confidence, held)
-    per_cent = "Your confidences are still per cent: divide them by 100, then compare with 1 or 0."
-    for wrong, sentence in (
-        (3960.67, per_cent),
-        (3366.67, per_cent),
-        (1.01, "That is the sum: divide by the number of claims."),
-        (0.5, "That is the mean distance: square each distance, so that a confident mistake costs more."),
-        (0.58023, "That is the root of the score: leave the square root away."),
-        (0.1, "That is the mean of the plain differences, in which misses cancel out: square each one."),
-        (-0.1, "That is the mean of the plain differences, in which misses cancel out: square each one."),
-        (0.27, "You took every claim as one that held: the outcome of one that failed is 0."),
-    ):
-        require(not _near(found, wrong), sentence)
-    require_close(found, 1.01 / 3, "The distances are 0.1, 0.6 and 0.8; square each and take the mean.")
-    require_close(ask(answer, [50, 50], [True, False]), 0.25, "Always saying 50 % scores 0.25.")
-    require_close(ask(answer, [100], [False]), 1.0, "Being sure and wrong is the worst there is: 1.")
-    passed("always answering 50 % scores 0.25, so below that your predictions knew something.")
 
 
 def _near(value: Any, target: float) -> bool:
