@@ -72,9 +72,7 @@ for record in train[:3]:
 
 # %%
 sets = {name: load_split(name) for name in ("validation", "validation_handwritten", "test", "test_handwritten")}
-sets["test"] = sets["test"][
-    : 30 if hw.profile == "small" else 75
-]  # to keep to the time; the hand-written ones all count
+sets["test"] = sets["test"][:40]  # to keep to the time; the hand-written ones all count
 pd.DataFrame({"messages": {name: len(records) for name, records in sets.items()}})
 
 # %% [markdown]
@@ -102,8 +100,8 @@ score(answers, three).drop(columns="id")
 
 # %% [markdown]
 # The mean of a column is the share of messages. One of three is right in every field: 33%. But how sure is that, from
-# three messages? The **bootstrap** asks: if I drew three messages again, from ones like these, what would I get?
-# `interval` draws 10,000 times and reports where the middle 95% of the means lie.
+# three messages? `interval` turns the question round: for which *true* shares would one of three be no surprise? It
+# gives Wilson's 95% interval, the one of exercise 0.4.
 
 # %% tags=["nbval-check-output"]
 from finetune_course.evaluate import interval, percent
@@ -114,8 +112,7 @@ print("300 messages:", percent(*interval(list(exact) * 100)))
 
 # %% [markdown]
 # From three messages you know next to nothing. From 300 with the same share you know it to about five points. That is
-# why each number below stands with its interval. One trap remains: if *all* answers are wrong, every draw is all
-# wrong too and the bootstrap claims certainty. `interval` then gives Wilson's interval, which does not.
+# why each number below stands with its interval, a zero too: nothing right is no proof that nothing ever will be.
 
 # %% tags=["nbval-check-output"]
 print("0 of 20 right: ", percent(*interval([0] * 20)))
@@ -191,9 +188,11 @@ no_thought(sets["validation_handwritten"][0]["message"])
 
 # %% [markdown]
 # Second opponent: **a linear classifier**, the machine learning of twenty years ago. Each message becomes a long row
-# of weights, for its words, pairs of words and pieces of words (TF-IDF), and for each field a linear support vector
-# machine learns from the 2,000 training messages. That takes seconds, and no GPU. Order ids again come from the
-# regular expression. Mark the difference: this one is *trained*, a prompt is not.
+# of numbers, one for each word, pair of words and piece of a word. **TF-IDF** sets them: a number is high where the
+# word stands often in this message and in few others. For each field a linear **support vector machine** then learns
+# from the training messages. It gives every word a weight for and against each class, adds up, and picks the class
+# with the highest sum; the weights are set so that the right class wins by a clear margin. That takes seconds, and no
+# GPU. Order ids again come from the regular expression. Mark the difference: this one is *trained*, a prompt is not.
 
 # %%
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -346,17 +345,29 @@ print(tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=
 # labelling guide. This is **zero-shot** prompting: rules, and no example.
 
 # %%
+ROOM = 64  # tokens for an answer
 rules = [{"role": "system", "content": instructions()}]
 chat = rules + [{"role": "user", "content": message}]
 ids = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True)
-output = model.generate(**ids.to(hw.device), max_new_tokens=60, do_sample=False, pad_token_id=tokenizer.pad_token_id)
+output = model.generate(**ids.to(hw.device), max_new_tokens=ROOM, do_sample=False, pad_token_id=tokenizer.pad_token_id)
 print(f"{ids['input_ids'].shape[1]} tokens of prompt. The answer:\n")
 print(tokenizer.decode(output[0, ids["input_ids"].shape[1] :], skip_special_tokens=True))
 
 # %% [markdown]
 # No record, but an apology. A model of this size has learnt the *tone* of an assistant, and it does not follow a page
-# of rules. `max_new_tokens` cuts the answer off, or it would ramble on; the longest record of our data takes 37
-# tokens, so we allow 40 from here on.
+# of rules. `max_new_tokens` cuts the answer off, or it would ramble on. It must not cut off a record, though: how many
+# tokens does the longest one take, as we write it, and as a model might write it that likes spaces and line breaks?
+
+# %%
+labels = [record["label"] for record in train + sets["validation"]]
+layouts = {"as we write it": {"separators": (",", ":")}, "with spaces": {}, "with line breaks": {"indent": 2}}
+for name, layout in layouts.items():
+    texts = [json.dumps(label, **layout) + tokenizer.eos_token for label in labels]
+    print(f"{name:16s} {max(map(len, tokenizer(texts)['input_ids']))} tokens, with the one that ends the answer")
+
+# %% [markdown]
+# `ROOM` is enough for all three layouts. A limit of 40, say, would have cut off right answers and blamed the model for
+# it.
 
 # %% [markdown]
 # ### Examples in the prompt
@@ -461,8 +472,10 @@ for count in (0, 4, 8):
 # %% [markdown]
 # ### The long prompt, computed once
 #
-# Rules and examples are the same for every message, and they are most of the text. A transformer keeps what it has
-# computed for earlier tokens, their **keys and values**, so the shared part needs computing only once.
+# Rules and examples are the same for every message, and they are most of the text. In each layer a transformer makes two
+# lists of numbers from every token: a **key**, which says what the token has to offer, and a **value**, which is what
+# it hands on. Later tokens look for keys that suit them and collect their values; earlier ones never change for it. So
+# the keys and values of the shared part can be computed once and kept, in a **cache**.
 
 # %%
 import time
@@ -488,13 +501,13 @@ def ask(message, cache):
     chat = few + [{"role": "user", "content": message}]
     ids = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True)
     start = time.perf_counter()
-    output = model.generate(**ids.to(hw.device), past_key_values=cache, max_new_tokens=40, do_sample=False)
+    output = model.generate(**ids.to(hw.device), past_key_values=cache, max_new_tokens=ROOM, do_sample=False)
     text = tokenizer.decode(output[0, ids["input_ids"].shape[1] :], skip_special_tokens=True)
     return text, time.perf_counter() - start
 
 
 rows = []
-for message in messages_of(sets["validation_handwritten"][:3]):
+for message in messages_of(sets["validation_handwritten"][:2]):
     (plain, slow), (again, fast) = ask(message, None), ask(message, copy.deepcopy(kept))
     rows.append({"prompt anew (s)": slow, "prompt kept (s)": fast, "same answer": plain == again, "answer": plain})
 pd.DataFrame(rows).round(2)
@@ -508,7 +521,7 @@ pd.DataFrame(rows).round(2)
 from finetune_course.generation import answer_all
 
 hand = sets["validation_handwritten"]
-batched = answer_all(model, tokenizer, few, messages_of(hand[:3]), batch_size=hw.eval_batch)
+batched = answer_all(model, tokenizer, few, messages_of(hand[:2]), batch_size=hw.eval_batch, max_new_tokens=ROOM)
 print([text == row["answer"] for text, row in zip(batched.texts, rows, strict=True)])
 
 # %% [markdown]
@@ -518,40 +531,45 @@ print([text == row["answer"] for text, row in zip(batched.texts, rows, strict=Tr
 # hand-written. Few answers will be right in full, so the choice falls on a finer measure: the share of **fields**
 # that are right. An answer that does not begin with a brace cannot become a record, so we give it up after 8 tokens.
 
+
 # %%
-count = 10 if hw.profile == "small" else 15
-choosing = sets["validation_handwritten"][:count] + sets["validation"][:count]
+def ask_all(messages, chat, **more):
+    return answer_all(model, tokenizer, chat, messages, batch_size=hw.eval_batch, max_new_tokens=ROOM, **more)
+
+
+choosing = sets["validation_handwritten"][:10] + sets["validation"][:10]
 candidates = {
     (name, shots): prefix(text, shots)
     for name, text in {"short": SHORT, "long": instructions()}.items()
     for shots in (0, 4, 8)
 }
-trials = {}
-for key, chat in candidates.items():
-    trials[key] = answer_all(model, tokenizer, chat, messages_of(choosing), batch_size=hw.eval_batch, must_begin="{")
+trials = {key: ask_all(messages_of(choosing), chat, must_begin="{") for key, chat in candidates.items()}
 
 # %% [markdown]
 # The table, best first.
 
 # %%
 trial_scores = {key: score(trial.texts, choosing) for key, trial in trials.items()}
+fields_right = {key: table[list(FIELDS)].mean(axis=1) for key, table in trial_scores.items()}  # one share a message
 table = pd.DataFrame(
     {
-        "valid": {key: table["valid"].mean() for key, table in trial_scores.items()},
-        "fields right": {key: table[list(FIELDS)].to_numpy().mean() for key, table in trial_scores.items()},
-        "exact": {key: table["exact"].mean() for key, table in trial_scores.items()},
-        "tokens of prompt": {key: np.mean(trial.prompt_tokens) for key, trial in trials.items()},
+        "fields right": {key: shares.mean() for key, shares in fields_right.items()},
+        "interval of it": {key: percent(*interval(shares)).split("% ")[1] for key, shares in fields_right.items()},
+        "valid": {key: percent(*interval(table["valid"])) for key, table in trial_scores.items()},
+        "exact": {key: percent(*interval(table["exact"])) for key, table in trial_scores.items()},
+        "tokens of prompt": {key: round(np.mean(trial.prompt_tokens)) for key, trial in trials.items()},
     }
 ).rename_axis(["rules", "examples"])
 table.sort_values("fields right", ascending=False).round(2)
 
 # %% [markdown]
-# Zero-shot gives nothing to choose from, with either rules. Examples bring records. The prompt with the most fields
-# right goes on to the test. Had we chosen on the test set, its number would be flattered by the choice: the best of
-# six draws looks better than it is.
+# Zero-shot gives nothing to choose from, with either rules. Examples bring records. Of the prompts with examples the one
+# with the most fields right goes on to the test. Twenty messages make this a rough choice: prompts that lie close
+# together may well be equally good. What matters is where it was made. Had we chosen on the test set, its number would
+# be flattered by the choice: the best of several draws looks better than it is.
 
 # %%
-(best_rules, best_shots) = table["fields right"].idxmax()
+(best_rules, best_shots) = table.drop(0, level="examples")["fields right"].idxmax()
 few_shot = candidates[best_rules, best_shots]
 print(f"chosen: the {best_rules} rules with {best_shots} examples")
 
@@ -597,79 +615,113 @@ for record, text in zip(hand, forced.texts, strict=False):
 # grammar knows what a record looks like, and it has not read the message.
 
 # %% [markdown]
-# ## Does a narrower task help?
+# ### The errors themselves
 #
-# "Define the task narrowly" is common advice (claim C28). We can test it: ask for the category alone, or for the
-# whole record, and see how often the *category* is right. Both are constrained, with the same examples. A third
-# prompt is narrow and *vague*: it does not say what the categories mean.
+# Numbers say how often, and only reading says *how*. Errors are read on **validation** messages: whoever reads the test
+# set's errors and then mends the prompt has trained on the test set, by hand. Here the chosen prompt, constrained, on
+# forty hand-written validation messages: a few wrong fields, one from each message.
 
 # %%
-category_rule = next(line for line in instructions().split("\n") if line.startswith('"category"'))
-NARROW = f"Sort messages to a support desk. Answer with one JSON object with one field:\n{category_rule}"
-VAGUE = "What is this message about? Answer with one JSON object."
+from finetune_course.evaluate import errors_table
+
+read = hand[:40]
+constrained = ask_all(messages_of(read), few_shot, constraint=constraint).texts
+errors = errors_table(constrained, read)
+print(f"{len(errors)} wrong fields in {errors['id'].nunique()} of {len(read)} messages")
+errors.groupby("id").nth(0).head(6).set_index("id")
+
+# %% [markdown]
+# Look for a habit. Count what is answered most often in each field, and how often it ought to be. Then look up that
+# record among the examples above: where the favourites come from one and the same example, the model copies it,
+# whatever the message says.
+
+# %%
+given = [parse_label(text) for text in constrained]
+rows = {}
+for field in FIELDS:
+    value, times = Counter(label[field] for label in given).most_common(1)[0]
+    due = np.mean([record["label"][field] == value for record in read])
+    rows[field] = {"favourite answer": str(value), "given": f"{times / len(given):.0%}", "due": f"{due:.0%}"}
+pd.DataFrame(rows).T
+
+# %% [markdown]
+# ## A narrower task
+#
+# "Define the task narrowly" is common advice (claim C28). We can test it: ask for the category alone, or for the
+# whole record, and see how often the *category* is right. To be fair, the two must differ in nothing else: the same
+# rules cut down to one field, the same examples with one field of their records, the same decoder, and later the same
+# messages. No narrow prompt is picked from several, because a pick on few messages would be luck.
+
+# %%
+lines = instructions().split("\n")
+category_rule = next(line for line in lines if line.startswith('"category"'))
+narrow_rules = {
+    "short": 'Turn the message to the support desk into one line of JSON with the field "category".',
+    "long": lines[0].replace("these five fields", "this one field") + "\n" + category_rule,
+}
 
 
 def category_only(label):
     return json.dumps({"category": label["category"]}, separators=(",", ":"))
 
 
-narrow_schema = {**label_schema(), "properties": {"category": label_schema()["properties"]["category"]}}
-narrow_schema["required"] = ["category"]
-one_field = Constraint(tokenizer, schema_grammar(narrow_schema))
-narrow = {
-    "vague, no example": prefix(VAGUE, 0),
-    "precise, no example": prefix(NARROW, 0),
-    "precise, 8 examples": prefix(NARROW, 8, category_only),
+whole_schema = label_schema()
+one_field = {
+    **whole_schema,
+    "properties": {"category": whole_schema["properties"]["category"]},
+    "required": ["category"],
 }
+narrow = {
+    "zero-shot": prefix(narrow_rules["long"], 0),
+    "few-shot": prefix(narrow_rules[best_rules], best_shots, category_only),
+}
+print(narrow_rules["long"][:200], "…")
 
 # %% [markdown]
-# On the validation messages first, to choose which narrow prompt stands for this side.
-
+# One message, asked four ways. The category is the first field of the record, so both decoders begin at the same place;
+# the prompt is what differs.
 
 # %%
-def right_category(chat, records):
-    texts = answer_all(
-        model, tokenizer, chat, messages_of(records), batch_size=hw.eval_batch, constraint=one_field
-    ).texts
-    return [
-        json.loads(text)["category"] == record["label"]["category"] for text, record in zip(texts, records, strict=True)
-    ]
-
-
-narrow_right = {name: right_category(chat, choosing) for name, chat in narrow.items()}
-for name, right in narrow_right.items():
-    print(f"{name:22s} category right: {percent(*interval(right))}")
+only_category = Constraint(tokenizer, schema_grammar(one_field))
+one = messages_of(hand[:1])
+for shots, whole in {"zero-shot": rules, "few-shot": few_shot}.items():
+    print(f"{shots}, whole record:  ", ask_all(one, whole, constraint=constraint).texts[0])
+    print(f"{shots}, category alone:", ask_all(one, narrow[shots], constraint=only_category).texts[0])
 
 # %% [markdown]
 # ## One look at the test sets
 #
 # Everything is chosen: the rules, the number of examples, the schema. Now the test messages, once. Two prompts run
-# free and two constrained. The one that will stand for prompting in claim C10 is named **now**: few-shot, constrained,
-# which has both the examples and the grammar. This is the longest cell of the notebook.
+# free and two constrained; zero-shot and few-shot each have their narrow rival. The one that will stand for prompting
+# in claim C10 is named **now**: few-shot, constrained, which has both the examples and the grammar. Both test sets go in
+# together, so that each prompt is computed once. This is the longest cell of the notebook.
 
 # %%
 from tqdm.auto import tqdm
 
 methods = {
-    "zero-shot": dict(prefix=rules, must_begin="{"),
-    "few-shot": dict(prefix=few_shot, must_begin="{"),
-    "zero-shot, constrained": dict(prefix=rules, constraint=constraint),
-    "few-shot, constrained": dict(prefix=few_shot, constraint=constraint),
+    "zero-shot": dict(chat=rules, must_begin="{"),
+    "few-shot": dict(chat=few_shot, must_begin="{"),
+    "zero-shot, constrained": dict(chat=rules, constraint=constraint),
+    "few-shot, constrained": dict(chat=few_shot, constraint=constraint),
 }
-runs, jobs = {}, [(method, name) for method in methods for name in ("test_handwritten", "test")]
-for method, name in tqdm(jobs, unit="run"):
-    texts = messages_of(sets[name])
-    runs[method, name] = answer_all(model, tokenizer, messages=texts, batch_size=hw.eval_batch, **methods[method])
-print(f"{sum(len(run.texts) for run in runs.values()):,} answers in {sum(run.seconds for run in runs.values()):.0f} s")
+hand_test = sets["test_handwritten"]
+both = messages_of(hand_test + sets["test"])
+runs = {method: ask_all(both, **settings) for method, settings in tqdm(methods.items(), unit="prompt")}
+narrow_runs = {shots: ask_all(messages_of(hand_test), narrow[shots], constraint=only_category) for shots in narrow}
+everything = [*runs.values(), *narrow_runs.values()]
+print(f"{sum(len(run.texts) for run in everything):,} answers in {sum(run.seconds for run in everything):.0f} s")
 
 # %% [markdown]
 # The opponents get the same messages, and all go through the same harness.
 
 # %%
-answers = {key: run.texts for key, run in runs.items()}
+answers = {}
+for method, run in runs.items():
+    answers[method, "test_handwritten"] = run.texts[: len(hand_test)]
+    answers[method, "test"] = run.texts[len(hand_test) :]
 for method, answer in opponents.items():
-    for name in ("test_handwritten", "test"):
-        answers[method, name] = answer(sets[name])
+    answers |= {(method, name): answer(sets[name]) for name in ("test_handwritten", "test")}
 results = {(method, name): score(texts, sets[name]) for (method, name), texts in answers.items()}
 overall = summary(results).replace({"set": {"test_handwritten": "hand-written", "test": "template-made"}})
 percent_table(overall)
@@ -686,17 +738,20 @@ plots.show(
 )
 
 # %% [markdown]
-# All prompts lie at the left edge. Two intervals that overlap may still belong to methods that differ, though,
-# because both were tried on the same messages. So we look closer, and at the fields too.
+# Two intervals that overlap may still belong to methods that differ, because both were tried on the same messages. So
+# we look closer, and at the fields too.
 #
 # ### Two methods, the same messages
 #
-# A hard message is hard for both methods. A **paired** comparison takes the difference message by message and draws
-# *messages*, each with both its results. What made a message hard for both cancels out. An interval that excludes 0
-# says that the methods differ. Here are differences in percentage points, on the hand-written messages.
+# A hard message is hard for both methods. A **paired** comparison takes the difference message by message; what made a
+# message hard for both cancels out. A difference is no share, so it needs another interval, the **bootstrap**: if I
+# drew as many messages again, from ones like these, what would I get? `paired_difference` draws 10,000 times from the
+# messages at hand, each with both its results, and reports where the middle 95% of the mean differences lie. An
+# interval that excludes 0 says that the methods differ. Here are differences in percentage points, on the hand-written
+# messages.
 
 # %%
-from finetune_course.evaluate import paired_difference, points
+from finetune_course.evaluate import Interval, paired_difference, points
 
 
 def compare(first, second, measure):
@@ -777,103 +832,111 @@ assert low == high == 0
 # Where does a record fail? F1 for each field, on the hand-written messages. For order ids it counts the ids found.
 
 # %%
-hand_test = sets["test_handwritten"]
 f1 = {method: field_f1(answers[method, "test_handwritten"], hand_test)["f1"] for method in [*methods, *opponents]}
 pd.DataFrame(f1).T.round(2)
 
 # %% [markdown]
-# ### The errors themselves
-#
-# Numbers say how often, and only reading says *how*. A few wrong fields of the constrained few-shot answers, one from
-# each message:
-
-# %%
-from finetune_course.evaluate import errors_table
-
-errors = errors_table(answers["few-shot, constrained", "test_handwritten"], hand_test)
-print(f"{len(errors)} wrong fields in {errors['id'].nunique()} of {len(hand_test)} messages")
-errors.groupby("id").nth(0).head(6).set_index("id")
-
-# %% [markdown]
-# Look for a habit. Count what is answered most often in each field, and how often it ought to be. Then look up that
-# record among the eight examples above: where the favourites come from one and the same example, the model copies it,
-# whatever the message says.
-
-# %%
-given = [parse_label(text) for text in answers["few-shot, constrained", "test_handwritten"]]
-rows = {}
-for field in FIELDS:
-    value, times = Counter(label[field] for label in given).most_common(1)[0]
-    due = np.mean([record["label"][field] == value for record in hand_test])
-    rows[field] = {"favourite answer": str(value), "given": f"{times / len(given):.0%}", "due": f"{due:.0%}"}
-pd.DataFrame(rows).T
-
-# %% [markdown]
 # ## What a call costs
 #
-# A prompt is paid for with every call. A model that was *trained* on the task needs no rules at all: notebook 06 uses
-# the one-word system message `Triage.` Here are the tokens of a prompt, and the seconds per message that this machine
-# took.
+# A prompt is paid for with every call. A model that was *trained* on the task needs no rules at all: notebook 06 bakes
+# them in and leaves a system message of one word. Here are the tokens of a prompt on average, and the seconds per
+# message that this machine took.
 
 # %%
-short_ids = [
-    tokenizer.apply_chat_template(
-        [{"role": "system", "content": "Triage."}, {"role": "user", "content": text}], add_generation_prompt=True
-    )["input_ids"]
-    for text in messages_of(hand_test)
-]
-cost = {
-    method: {
-        "tokens of prompt": np.mean(run.prompt_tokens),
-        "new tokens": np.mean(run.new_tokens),
-        "seconds per message": run.seconds / len(run.texts),
+from finetune_course.training import triage_settings
+
+one_word = [{"role": "system", "content": triage_settings()["system_prompt"]}]
+
+
+def prompt_tokens(chat):
+    """Tokens of the prompt of a call, one number for each hand-written test message."""
+    chats = [[*chat, {"role": "user", "content": text}] for text in messages_of(hand_test)]
+    return np.array([len(ids) for ids in tokenizer.apply_chat_template(chats, add_generation_prompt=True)["input_ids"]])
+
+
+cost = pd.DataFrame(
+    {
+        "tokens of prompt": {name: prompt_tokens(method["chat"]).mean() for name, method in methods.items()},
+        "new tokens": {name: np.mean(run.new_tokens) for name, run in runs.items()},
+        "seconds per message": {name: run.seconds / len(run.texts) for name, run in runs.items()},
     }
-    for method, run in ((method, runs[method, "test_handwritten"]) for method in methods)
-}
-pd.DataFrame(cost).T.round(2)
+)
+cost.insert(1, "times the one-word prompt", cost["tokens of prompt"] / prompt_tokens(one_word).mean())
+cost.round(2)
 
 # %% [markdown]
-# The free zero-shot answers are cut at 8 tokens here, so their cost is understated. And the seconds profit from
+# The free zero-shot answers are given up after 8 tokens here, so their cost is understated. And the seconds profit from
 # computing the shared prompt once: a server that does not do so computes all the tokens for every call.
+#
+# Claim C11 is about the *instructions*: the page of rules against the one word, which notebook 06 counts in the same
+# way. Both are means over the same messages, and their ratio gets a bootstrap interval that draws messages for both.
 
 # %%
-times_fewer = np.array(runs["few-shot", "test_handwritten"].prompt_tokens) / np.array([len(ids) for ids in short_ids])
-print(f"The few-shot prompt has {np.mean(times_fewer):.1f} times the tokens of the short one;", end=" ")
-print(f"95% interval {interval(times_fewer).low:.1f} to {interval(times_fewer).high:.1f}.")
+from scipy import stats
+
+long_and_short = prompt_tokens(rules), prompt_tokens(one_word)
+drawn = stats.bootstrap(
+    long_and_short, lambda a, b, axis=-1: a.mean(axis) / b.mean(axis), paired=True, method="percentile", rng=0
+).confidence_interval
+times_fewer = Interval(long_and_short[0].mean() / long_and_short[1].mean(), drawn.low, drawn.high)
+print(f"With the rules trained in, a prompt has {times_fewer.mean:.1f} times fewer tokens;", end=" ")
+print(f"95% interval {times_fewer.low:.1f} to {times_fewer.high:.1f}.")
 
 # %% [markdown]
 # ## Is there anything a prompt is enough for?
 #
 # The triage task takes a page to explain. Claim C08 is about behaviour that is *easy to describe*. So take rules of
-# one sentence, whose keeping a program can judge, and count how often the model keeps them.
+# one sentence, whose keeping a program can judge, and count how often the model keeps them. Each judge gets the answer
+# and whether it came to its end by itself, since an answer that was cut off has kept no limit. Judges are programs and
+# can be wrong, so they are tried first on answers whose verdict you know.
+
+# %% tags=["nbval-check-output"]
+one_sentence = {
+    "Begin your answer with the word Noted.": lambda text, ended: text.lstrip(" \"'*").startswith("Noted"),
+    "Answer in capital letters only.": lambda text, ended: text.isupper(),  # False for a text without any letter
+    "Answer in at most ten words.": lambda text, ended: ended and 1 <= len(text.split()) <= 10,
+}
+made_up = {"Noted. We will send a tent.": True, "OPEN TILL 5 PM.": True, "12345 !?": True, "I am so sorry to": False}
+judged = {rule: [kept(*answer) for answer in made_up.items()] for rule, kept in one_sentence.items()}
+pd.DataFrame(judged, index=list(made_up))
+
+# %% [markdown]
+# The last one was cut off. Now the model's own answers, to the messages that the prompt was chosen on. Forty tokens are
+# room enough for ten words.
 
 # %%
-one_sentence = {
-    "Begin your answer with the word Noted.": lambda text: text.strip(" \"'*").startswith("Noted"),
-    "Answer in capital letters only.": lambda text: text == text.upper(),
-    "Answer in a single sentence of at most ten words.": lambda text: len(text.split()) <= 10,
-}
 kept_rules = {}
 for rule, is_kept in one_sentence.items():
     chat = [{"role": "system", "content": rule}]
-    texts = answer_all(model, tokenizer, chat, messages_of(choosing), batch_size=hw.eval_batch, max_new_tokens=24).texts
-    kept_rules[rule] = [bool(is_kept(text)) for text in texts]
-    print(f"{percent(*interval(kept_rules[rule])):16s} {rule}  For example: {texts[0]!r}")
+    run = answer_all(model, tokenizer, chat, messages_of(choosing), batch_size=hw.eval_batch, max_new_tokens=40)
+    ended = [count < 40 for count in run.new_tokens]
+    kept_rules[rule] = [bool(is_kept(*pair)) for pair in zip(run.texts, ended, strict=True)]
+    print(f"{percent(*interval(kept_rules[rule])):13s} {rule}  For example: {run.texts[0]!r}")
 
 # %% [markdown]
 # ## What we measured
 #
 # One claim still lacks its number: does the narrow task help (C28)? The category alone against the category within
-# the whole record, on the hand-written test messages, paired.
+# the whole record, on the hand-written test messages, paired; once without examples and once with them. For comparison:
+# always naming the same category would be right as often as the line "no thought" says.
 
 # %%
-best_narrow = max(narrow_right, key=lambda name: np.mean(narrow_right[name]))
-alone = right_category(narrow[best_narrow], hand_test)
-within = results["few-shot, constrained", "test_handwritten"]["category"]
-narrow_gain = paired_difference(alone, within)
-print(f"category alone ({best_narrow}): {percent(*interval(alone))}")
-print(f"category within the record:  {percent(*interval(within))}")
-print(f"difference in points:        {points(*narrow_gain)}")
+alone = {
+    shots: [json.loads(text)["category"] == record["label"]["category"] for text, record in zip(run.texts, hand_test)]
+    for shots, run in narrow_runs.items()
+}
+within = {shots: results[f"{shots}, constrained", "test_handwritten"]["category"] for shots in alone}
+narrow_gain = {shots: paired_difference(alone[shots], within[shots]) for shots in alone}
+rows = {
+    shots: {
+        "category alone": percent(*interval(alone[shots])),
+        "within the record": percent(*interval(within[shots])),
+        "difference, points": points(*narrow_gain[shots]),
+    }
+    for shots in alone
+}
+print("no thought:", percent(*interval(results["no thought", "test_handwritten"]["category"])))
+pd.DataFrame(rows).T
 
 # %% [markdown]
 # Now the claims of the ledger that this notebook can speak to. A verdict stands only where the interval supports it;
@@ -886,6 +949,14 @@ def against(found, threshold):
     if found.low >= threshold:
         return "holds"
     return "fails here" if found.high < threshold else "not decided by this many messages"
+
+
+def both_ways(gains, threshold):
+    """One verdict from several comparisons, none of which was picked: theirs where they agree."""
+    each = {way: against(gain, threshold) for way, gain in gains.items()}
+    if len(set(each.values())) == 1:
+        return each["zero-shot"]
+    return "; ".join(f"{way}: {verdict}" for way, verdict in each.items())
 
 
 def on_hand(method, measure):
@@ -901,19 +972,19 @@ print(f"prompting, as named beforehand: {best}, {percent(*on_hand(best, 'exact')
 # %%
 all_rules = interval(np.mean(list(kept_rules.values()), axis=0))
 few_valid, forced_valid = on_hand("few-shot", "valid"), on_hand("few-shot, constrained", "valid")
-fewer = interval(times_fewer)
+gains = ", ".join(f"{points(*gain)} ({shots})" for shots, gain in narrow_gain.items())
 verdicts = {
     "C08": (f"one-sentence rules kept: {percent(*all_rules)}", against(all_rules, 0.9)),
     "C10": (f"{best}: {percent(*on_hand(best, 'exact'))} exact", "06 decides: is it within 10 points of the LoRA?"),
     "C11": (
-        f"{fewer.mean:.1f} [{fewer.low:.1f}, {fewer.high:.1f}] times fewer tokens",
-        f"a fifth or less: {against(fewer, 5)}; 06 adds whether the records are as good",
+        f"{times_fewer.mean:.1f} [{times_fewer.low:.1f}, {times_fewer.high:.1f}] times fewer tokens",
+        f"a fifth or less: {against(times_fewer, 5)}; 06 adds whether the records are as good",
     ),
     "C20": (
         f"valid: {percent(*few_valid)} free, {percent(*forced_valid)} constrained",
         "06 decides: how often is the LoRA's answer valid?",
     ),
-    "C28": (f"category alone: {points(*narrow_gain)} points", f"10 points or more: {against(narrow_gain, 0.1)}"),
+    "C28": (f"category alone: {gains} points", f"10 points or more: {both_ways(narrow_gain, 0.1)}"),
 }
 claims = {claim.id: claim.text for claim in load_claims()}
 ledger = [(name, claims[name], *row) for name, row in verdicts.items()]
@@ -930,7 +1001,8 @@ for method in ("zero-shot", "few-shot", "few-shot, constrained", "linear classif
     publish(f"exact, {method}", found.mean, interval=(found.low, found.high))
 found = on_hand("few-shot", "valid")
 publish("valid, few-shot", found.mean, interval=(found.low, found.high))
-publish("few-shot prompt", float(np.mean(runs["few-shot", "test_handwritten"].prompt_tokens)), unit="tokens")
+publish("prompt with rules against one word", times_fewer.mean, "×", interval=(times_fewer.low, times_fewer.high))
+publish("few-shot prompt", cost.loc["few-shot", "tokens of prompt"], unit="tokens")
 
 # %% [markdown]
 # ## In a nutshell
