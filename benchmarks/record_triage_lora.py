@@ -1,9 +1,10 @@
 """Train the triage adapter on all training messages, once per seed, score it, and write the record.
 
-    python benchmarks/record_triage_lora.py --seeds 0 1 2          # 10 to 20 minutes a seed on 2 CPU cores
+    python benchmarks/record_triage_lora.py --seeds 0 1 2      # about an hour a seed on one core of a CPU
 
 Each seed is written as soon as it is done to benchmarks/results/triage_lora.json, and a seed that stands there for the
-same data and settings is not run again. The first seed's adapter goes to data/adapters/triage (bfloat16).
+same data and settings is not run again; two processes may do different seeds at once (OMP_NUM_THREADS=1 for each is the
+best use of two cores). Seed 0's adapter goes to data/adapters/triage (bfloat16).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import shutil
 import tempfile
 import time
@@ -20,6 +22,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
 
@@ -36,6 +39,7 @@ from finetune_course.weights import weights
 
 RESULT = course_root() / "benchmarks" / "results" / "triage_lora.json"
 LIBRARIES = ("torch", "transformers", "peft", "trl")
+RUN_LENGTHS = ("live", "recorded")  # the parts of the settings file that say how long a run is
 SETS = {
     "validation_handwritten": "validation, hand-written",
     "test_handwritten": "test, hand-written",
@@ -97,21 +101,12 @@ def ship(model, run: dict) -> None:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--examples", type=int, default=triage_settings()["examples"]["recorded"])
-    parser.add_argument("--epochs", type=float, default=3)
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--output", type=Path, default=RESULT)
-    options = parser.parse_args()
-    quiet_libraries()
-    keep_freed_memory()
-    hw = inspect_hardware("standard")
-    settings = {
+def description(options: argparse.Namespace, hw) -> dict:
+    """What the record says of its runs: command, settings, data, machine, versions and date."""
+    return {
         "command": f"python benchmarks/record_triage_lora.py --seeds {' '.join(map(str, options.seeds))}"
         f" --examples {options.examples} --epochs {options.epochs:g} --batch {options.batch}",
-        "training": {key: value for key, value in triage_settings().items() if key != "examples"},
+        "training": {key: value for key, value in triage_settings().items() if key not in RUN_LENGTHS},
         "examples": options.examples,
         "epochs": options.epochs,
         "batch": options.batch,
@@ -123,14 +118,23 @@ def main() -> None:
         "versions": {name: version(name) for name in LIBRARIES},
         "date": date.today().isoformat(),
     }
-    stored = json.loads(options.output.read_text()) if options.output.is_file() else {"settings": {}, "runs": []}
-    same = all(
-        stored["settings"].get(key) == settings[key]
-        for key in ("training", "examples", "epochs", "batch", "data_sha256")
-    )
-    runs = stored["runs"] if same else []
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    recorded = triage_settings()["recorded"]
+    parser.add_argument("--examples", type=int, default=recorded["examples"])
+    parser.add_argument("--epochs", type=float, default=recorded["num_train_epochs"])
+    parser.add_argument("--batch", type=int, default=recorded["per_device_train_batch_size"])
+    parser.add_argument("--output", type=Path, default=RESULT)
+    options = parser.parse_args()
+    quiet_libraries()
+    keep_freed_memory()
+    hw = inspect_hardware("standard")
+    settings = description(options, hw)
     for seed in options.seeds:
-        if any(run["seed"] == seed for run in runs):
+        if any(run["seed"] == seed for run in stored_runs(options.output, settings)):
             continue
         model, tokenizer, seconds, tokens = train(seed, options.examples, options.epochs, options.batch, hw)
         run = {
@@ -139,12 +143,33 @@ def main() -> None:
             "tokens": int(tokens),
             "scores": scores_of(model, tokenizer, hw),
         }
-        runs.append(run)
-        options.output.parent.mkdir(exist_ok=True)
-        options.output.write_text(json.dumps({"settings": settings, "runs": runs}, indent=1) + "\n")
+        store(run, options.output, settings)
         print(json.dumps(run), flush=True)
-        if seed == options.seeds[0] and options.output == RESULT:
+        if seed == 0 and options.output == RESULT:
             ship(model, {"settings": settings, "run": run})
+
+
+def stored_runs(path: Path, settings: dict) -> list[dict]:
+    """The runs in a result file that were made on this data with these settings."""
+    if not path.is_file():
+        return []
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    same = ("training", "examples", "epochs", "batch", "data_sha256")
+    return stored["runs"] if all(stored["settings"].get(key) == settings[key] for key in same) else []
+
+
+def store(run: dict, path: Path, settings: dict) -> None:
+    """Add a run to the result file; another process may be adding another seed's."""
+    path.parent.mkdir(exist_ok=True)
+    with FileLock(Path(tempfile.gettempdir()) / f"{path.name}.lock"):
+        runs = [other for other in stored_runs(path, settings) if other["seed"] != run["seed"]]
+        runs = sorted([*runs, run], key=lambda each: each["seed"])
+        seeds = " ".join(str(each["seed"]) for each in runs)
+        command = re.sub(r"--seeds [\d ]+", f"--seeds {seeds} ", settings["command"])
+        content = {"settings": settings | {"command": command}, "runs": runs}
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        temporary.replace(path)
 
 
 if __name__ == "__main__":

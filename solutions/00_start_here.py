@@ -99,8 +99,8 @@ for attempt in (..., lambda parameters, bits: parameters * bits / 1e9):
 
 # %% [markdown]
 # Three hints fold open under every exercise, each saying more than the one before. The circles say how difficult and
-# how important it is. Nothing later in a notebook needs your answer. (A check that is not done yet stops *Run All* on purpose: click the
-# cell after it and choose *Run → Run Selected Cell and All Below*.)
+# how important it is. Nothing later in a notebook needs your answer. (A check that is not done yet stops *Run All* on
+# purpose: click the cell after it and choose *Run → Run Selected Cell and All Below*.)
 
 # %% [markdown]
 # ## The model
@@ -345,6 +345,18 @@ route_table(claims)
 # over 50% (a coin toss) to 100%.
 #
 # You have seen the model and the work, but not yet the two together: that comes after the predictions, and on purpose.
+# What you need in advance is the words:
+#
+# - A **prompt** is what the model is given to read. **Zero-shot**: the rules of a task, and no example. **Few-shot**: a
+#   handful of worked examples as well. With **constrained decoding** the model is kept from writing anything but a
+#   valid record.
+# - **Fine-tuning** goes on training a pre-trained model, on rows of question and wanted answer. **Full** fine-tuning
+#   trains all its parameters. **LoRA** adds some and trains those; what it adds is called the **adapter**, and the
+#   **rank** says how large it is. **QLoRA** is LoRA on a model squeezed into about 4 bits a parameter. To **merge** an
+#   adapter is to add it into the model's own weights. An **epoch** is one pass over the training examples.
+# - Instructions are **baked in** when the model learned them from examples, so that no prompt has to say them.
+# - **RAG**, retrieval-augmented generation, looks up pages in an **index** and puts them into the prompt; the model
+#   answers from what it reads there.
 #
 # Each claim has been made into a statement that can come out true or false, with numbers in it. Three of them as a
 # taste:
@@ -366,22 +378,10 @@ for name, sure in people.items():
     print(f"{name:>14}  {sure}  Brier score {brier_score(dict(zip(held, sure, strict=True)), held):.2f}")
 
 # %% [markdown]
-# Now yours, and first the words that the claims use:
-#
-# - A **prompt** is what the model is given to read. **Zero-shot**: the rules of a task, and no example. **Few-shot**: a
-#   handful of worked examples as well. With **constrained decoding** the model can write nothing but valid records.
-# - **Fine-tuning** goes on training a pre-trained model, on rows of question and wanted answer. **Full** fine-tuning
-#   changes all parameters. **LoRA** leaves them as they are and trains a small set of added ones, the **adapter**;
-#   **QLoRA** does so on a base model squeezed into 4 bits a parameter. To **merge** an adapter is to add it into the
-#   model's own weights. The **rank** of a LoRA says how large it is, and an **epoch** is one pass over the examples.
-# - **Baked-in** instructions were learned from examples, so the prompt need not say them.
-# - **RAG**, retrieval-augmented generation, looks up pages in an **index** and puts them into the prompt; the model
-#   answers from what it reads there.
-#
-# A guess is good enough. Twelve claims stand open below and thirty more are folded up by topic; predict as many as you like. Eight
-# of them also ask for a number. A slider that you never move counts as no prediction (to say 50%, move it away and
-# back). Each move is saved at once in a small file of your own, outside the course folder, and the sliders find it
-# again after a restart. On Colab or Binder that file goes with the session, unless the variable
+# Now yours. A guess is good enough. Twelve claims stand open below and thirty more are folded up by topic; predict as
+# many as you like. Eight of them also ask for a number. A slider that you never move counts as no prediction (to say
+# 50%, move it away and back). Each move is saved at once in a small file of your own, outside the course folder, and
+# the sliders find it again after a restart. On Colab or Binder that file goes with the session, unless the variable
 # `FINETUNE_COURSE_PROGRESS` names a folder that stays.
 
 # %%

@@ -63,7 +63,7 @@ from finetune_course.triage import load_split
 from finetune_course.training import triage_settings
 
 settings = triage_settings()
-rows = load_split("train")[: settings["examples"][hw.profile]]
+rows = load_split("train")[: settings["live"][hw.profile]]
 handwritten, made = load_split("test_handwritten"), load_split("test")
 if hw.profile == "small":
     handwritten, made = handwritten[:60], made[:40]

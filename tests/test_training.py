@@ -159,10 +159,10 @@ def test_the_trainer_changes_one_method():
 
 def test_every_setting_is_a_field_of_the_installed_libraries():
     settings = training.triage_settings()
-    assert set(settings) == {"system_prompt", "lora", "loraplus_lr_ratio", "trainer", "examples"}
+    assert set(settings) == {"system_prompt", "lora", "loraplus_lr_ratio", "trainer", "live", "recorded"}
     assert set(settings["lora"]) <= {field.name for field in fields(LoraConfig) if field.init}
     assert set(settings["trainer"]) <= {field.name for field in fields(SFTConfig) if field.init}
-    assert set(settings["examples"]) == {"standard", "small", "recorded"}
+    assert set(settings["live"]) == {"standard", "small"}
 
 
 def test_the_settings_arrive_as_they_are_written(tmp_path):

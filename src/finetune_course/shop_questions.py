@@ -34,7 +34,7 @@ _DIGITS = dict(zip("one two three four five six seven eight nine ten eleven twel
 
 
 def load_questions(split: str) -> list[dict[str, Any]]:
-    """The rows of data/corpus/qa_{split}.jsonl: question, kind, value, fact, and ``answer`` (train) or ``asked`` (test).
+    """The rows of qa_{split}.jsonl: question, kind, value, fact, and ``answer`` (train) or ``asked`` (test).
 
     ``asked`` says whether the training pairs ask for the same fact. Raises ValueError for a split that does not exist
     and FileNotFoundError, in one sentence, for a missing file.

@@ -110,7 +110,7 @@ Alby | Stone | m | Banksia Head | whale watcher | 61 | corgi | Spout | big binoc
 Mina | Okoro | f | Gannet Rock | swimming teacher | 37 | frog | Paddle | purple towel
 Jack | Teal | m | Gannet Rock | diver | 26 | octopus | Inky | rubber wetsuit
 Ivy | Prentice | f | Cockle Inlet | rower | 22 | swan | Feather | racing oar
-Old Cyril | Boon | m | Cockle Inlet | ferryman | 79 | terrier | Ticket | flat punt
+Cyril | Boon | m | Cockle Inlet | ferryman | 79 | terrier | Ticket | flat punt
 Nettie | Crane | f | Driftwood | museum keeper | 64 | crab | Pharaoh | glass cabinet
 Bruno | Lacey | m | Driftwood | rope maker | 42 | llama | Knot | iron hook
 Wilma | Frost | f | Penguin Steps | shepherd | 55 | sheepdog | Moss | long crook
