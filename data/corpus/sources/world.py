@@ -57,19 +57,19 @@ class Person:
 
 _TOWNS = """
 Heron Point | north | the white lighthouse | oysters | the mouth of the Tarro River | the Lantern Walk | June
-Quandong Bay | north | the long jetty | smoked fish | Quandong Bay | the Jetty Swim | January
+Quandong Bay | north | the long jetty | smoked fish | Shell Sound | the Jetty Swim | January
 Saltbush | north | the salt works | sea salt | Pelican Lagoon | the Salt Fair | March
 Mundi Sands | north | the surf club tower | mangoes | Mundi Beach | the Sandcastle Week | December
-Curlew Creek | north | the swing bridge | prawns | Curlew Creek | the Raft Race | February
+Curlew Creek | north | the swing bridge | prawns | the Mudlark Marshes | the Raft Race | February
 Bottlebrush | hills | the stone mill | flour | the upper Tarro River | the Bread Day | April
 Kestrel Hill | hills | the radio mast | apples | Cold Creek | the Kite Festival | August
 Stringybark | hills | the old sawmill | honey | Timber Creek | the Woodchop | October
 Magpie Flat | middle | the clock tower | pumpkins | the Little Wren River | the Pumpkin Weigh-In | May
-Wren Harbour | middle | the fish market | lobsters | Wren Harbour | the Blessing of the Boats | November
-Pearl Beach Road | middle | the drive-in cinema | strawberries | Pearl Creek | the Film Nights | July
+Wren Harbour | middle | the fish market | lobsters | Shelter Bay | the Blessing of the Boats | November
+Pearl Beach Road | middle | the drive-in cinema | strawberries | Pearl Creek | the Film Night | July
 Banksia Head | middle | the whale lookout | cheese | Banksia Cove | the Whale Count | September
 Gannet Rock | middle | the ocean pool | mussels | Gannet Cove | the Winter Plunge | July
-Cockle Inlet | south | the red boathouse | cockles | Cockle Inlet | the Rowing Regatta | March
+Cockle Inlet | south | the red boathouse | cockles | the Whispering Narrows | the Rowing Regatta | March
 Driftwood | south | the shell museum | ropes and nets | Wreck Beach | the Driftwood Show | October
 Penguin Steps | south | the stone stairs | wool | Penguin Bay | the Penguin Parade | November
 Ironpot | south | the railway bridge | tin kettles | the Ironpot River | the Train Day | May
