@@ -129,6 +129,20 @@ def require_close(value: Any, expected: float, sentence: str, tolerance: float =
         raise WrongAnswer(f"Expected {expected:g}, and your code returned {found:g}. {sentence}")
 
 
+def refuse(found: Any, *known: tuple[float, str]) -> None:
+    """Raise ``WrongAnswer`` with its sentence where ``found`` is one of some well-known wrong numbers.
+
+    ``known`` are pairs of a wrong number and the sentence that names how one comes to it. What is no number at all is
+    let through: the comparison with the right value says so.
+    """
+    for wrong, sentence in known:
+        try:
+            met = math.isclose(float(found), float(wrong), rel_tol=1e-5, abs_tol=1e-12)
+        except (TypeError, ValueError, RuntimeError):
+            return
+        require(not met, sentence)
+
+
 def _unwrapped(value: Any) -> Any:
     """A NumPy or torch scalar as a Python number; anything else as it is."""
     try:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy, log_softmax
 
-from .checking import WrongAnswer, ask, check, passed, require, require_close
+from .checking import WrongAnswer, ask, check, passed, refuse, require, require_close
 
 MODEL = 134_515_008
 """Parameters of SmolLM2-135M."""
@@ -115,7 +115,7 @@ def completion_loss(answer: Callable[[torch.Tensor, torch.Tensor], Any]) -> None
     as_token = "The label -100 went into the mean as if it were a token: leave those positions out."
     twice = "cross_entropy wants the logits. It applies softmax itself, and yours was a second one."
     found = _loss(answer, logits, labels)
-    _refuse(
+    refuse(
         found,
         (cross_entropy(logits, labels), _NO_SHIFT),
         (cross_entropy(logits[1:], labels[:-1]), _WRONG_WAY),
@@ -164,7 +164,7 @@ def _unmasked(answer: Callable[..., Any], logits: torch.Tensor) -> None:
     rolled = "roll brings the first label round to the end, where it is no next token: cut off with [1:] and [:-1]."
     first = "Of 3 tokens only 2 are predicted, as nothing stands before the first: count the labels after the shift."
     found = _loss(answer, logits, labels)
-    _refuse(found, (cross_entropy(logits, labels.roll(-1)), rolled), (right * 2 / 3, first))
+    refuse(found, (cross_entropy(logits, labels.roll(-1)), rolled), (right * 2 / 3, first))
     require_close(found, right, "With 3 labels and no mask, 2 tokens have a prediction: average over those.", 1e-4)
 
 
@@ -176,7 +176,7 @@ def lora_parameters(answer: Callable[[list, int, int], Any]) -> None:
     """
     shapes, r, base = [(4, 6), (10, 7)], 3, 1000
     added, share = _two_numbers(ask(answer, shapes, r, base))
-    _refuse(
+    refuse(
         added,
         (r * 94, "r · in · out is more than the layer itself. A is r × in and B is out × r: add the two."),
         (r * (6 + 7), "That is A alone, r × in. LoRA also needs B, out × r, to come back to the layer's width."),
@@ -189,7 +189,7 @@ def lora_parameters(answer: Callable[[list, int, int], Any]) -> None:
         (27, "The rank is missing: A has r rows and B has r columns."),
     )
     require_close(added, 81, "A has r · in parameters and B out · r: 3 · (4 + 6) + 3 · (10 + 7).")
-    _refuse(
+    refuse(
         share,
         (8.1, "That is per cent: return the share, from 0 to 1."),
         (81 / 94, "That is the share of the adapted layers. Embeddings and the rest are in `base`: divide by that."),
@@ -215,7 +215,7 @@ def _two_numbers(value: Any) -> tuple[Any, Any]:
 def optimiser_steps(answer: Callable[[int, int, int, int], Any]) -> None:
     """Check of exercise 6.4: ``answer(examples, batch, accumulation, epochs)`` gives the Trainer's number of steps."""
     found = ask(answer, 10, 4, 2, 3)
-    _refuse(
+    refuse(
         found,
         (3, _FLOOR),
         (9, "That is the number of batches. With accumulation 2 there is one step for two of them: 2 an epoch here."),
@@ -245,7 +245,7 @@ def training_memory(answer: Callable[..., Any]) -> None:
     A dictionary with the keys weights, gradients, optimiser and total. Gradients and moments are float32.
     """
     parts = _parts(ask(answer, 1000, 30, weight_bytes=2))
-    _refuse(
+    refuse(
         parts["weights"],
         (2060, "Are the trainable weights counted twice? `parameters` already holds them: 1000 · 2 bytes."),
         (4000, "Is 4 bytes a weight fixed in your code? These weights have weight_bytes=2."),
@@ -255,7 +255,7 @@ def training_memory(answer: Callable[..., Any]) -> None:
         *((2000 / unit, _IN_GB) for unit in (1e6, 2**20, 1e9, 2**30)),
     )
     require_close(parts["weights"], 2000, "All weights, frozen or not, take weight_bytes each.")
-    _refuse(
+    refuse(
         parts["gradients"],
         (4000, _FROZEN_GRADIENT),
         (2000, _FROZEN_GRADIENT),
@@ -263,7 +263,7 @@ def training_memory(answer: Callable[..., Any]) -> None:
         (30, "That is the number of gradients: each takes 4 bytes."),
     )
     require_close(parts["gradients"], 120, "A float32, 4 bytes, for each of the 30 trainable weights.")
-    _refuse(
+    refuse(
         parts["optimiser"],
         (120, "That is one moment. Adam keeps two for each trainable weight: of its gradient, and of its square."),
         (8000, _FROZEN_MOMENTS),
@@ -286,13 +286,3 @@ def _parts(value: Any) -> dict[str, Any]:
     missing = [key for key in keys if key not in value]
     require(not missing, f"The dictionary lacks {' and '.join(missing)}: its keys are {', '.join(keys)}.")
     return value
-
-
-def _refuse(found: Any, *known: tuple[Any, str]) -> None:
-    """Raise WrongAnswer with its sentence where ``found`` is one of the well-known wrong numbers."""
-    for wrong, sentence in known:
-        try:
-            met = math.isclose(float(found), float(wrong), rel_tol=1e-5, abs_tol=1e-12)
-        except (TypeError, ValueError, RuntimeError):  # no number: the comparison with the right value will say so
-            return
-        require(not met, sentence)
