@@ -279,6 +279,39 @@ def test_memory_of_a_trainer_s_own_optimiser(tmp_path):
     assert found["optimiser"] == pytest.approx((8 * LORA + 4 * 14) / 1e6)
 
 
+def test_activations_are_those_above_the_lowest_adapter(tmp_path):
+    """Nothing below the lowest adapter is kept; a longer batch keeps more; no weight counts as an activation."""
+    below, above = (tiny_trainer(tmp_path, lora=tiny_lora(layers_to_transform=layers)) for layers in ([0, 1], [1]))
+    everything, upper = training.activation_memory(below, 4), training.activation_memory(above, 4)
+    assert 0 < upper < 0.75 * everything
+    assert training.activation_memory(above, 4) == upper, "the same batch gave another figure"
+    assert training.activation_memory(above, 8) > 1.5 * upper
+    assert all(weight.grad is None for weight in above.model.parameters())
+
+
+def test_activations_of_one_product_are_its_input_counted_once():
+    """Two products of the same input keep it once; their weights are not activations."""
+
+    class TwoHeads(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.left, self.right = (torch.nn.Linear(8, 4, bias=False) for _ in range(2))
+
+    model = TwoHeads()
+
+    def compute_loss(model, batch):
+        return model.left(batch).sum() + model.right(batch).sum()
+
+    fake = SimpleNamespace(
+        model=model,
+        train_dataset=[torch.ones(8), torch.ones(8), torch.ones(8)],
+        data_collator=torch.stack,
+        _prepare_inputs=lambda batch: batch,
+        compute_loss=compute_loss,
+    )
+    assert training.activation_memory(fake, 3) == pytest.approx(3 * 8 * 4 / 1e6)
+
+
 # Switches that a notebook may run twice
 
 

@@ -42,6 +42,30 @@ def tensor_memory(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> d
     return {name: size / 1e6 for name, size in (rows | {"total": sum(rows.values())}).items()}
 
 
+def activation_memory(trainer, rows: int) -> float:
+    """Megabytes (1e6 bytes) that a batch's forward pass keeps for the backward pass; the trainer's weights not counted.
+
+    Counted tensor by tensor through autograd's hooks for saved tensors, each storage once, so the figure is the same on
+    every run; a process's peak also has the allocator's leftovers in it. ``rows``: the first rows of the training set.
+    """
+    weights = {parameter.untyped_storage().data_ptr() for parameter in trainer.model.parameters()}
+    kept: dict[int, torch.UntypedStorage] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage  # held, so that no other tensor can get the same address
+        return tensor
+
+    items = [trainer.train_dataset[place] for place in range(rows)]
+    batch = trainer._prepare_inputs(trainer.data_collator(items))
+    trainer.model.train()
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        loss = trainer.compute_loss(trainer.model, batch)
+    del loss
+    return sum(storage.nbytes() for storage in kept.values()) / 1e6
+
+
 def _bytes(tensor: torch.Tensor) -> int:
     return tensor.numel() * tensor.element_size()
 
