@@ -143,19 +143,6 @@ def refuse(found: Any, *known: tuple[float, str]) -> None:
         require(not met, sentence)
 
 
-def refuse_known(found: Any, *known: tuple[Any, str]) -> None:
-    """Raise ``WrongAnswer`` with its sentence where ``found`` is one of the ``known`` wrong numbers.
-
-    What is no number is left to ``require_close``, which says so.
-    """
-    for wrong, sentence in known:
-        try:
-            met = math.isclose(float(found), float(wrong), rel_tol=1e-5, abs_tol=1e-12)
-        except (TypeError, ValueError, RuntimeError):
-            return
-        require(not met, sentence)
-
-
 def _unwrapped(value: Any) -> Any:
     """A NumPy or torch scalar as a Python number; anything else as it is."""
     try:
