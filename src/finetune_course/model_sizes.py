@@ -74,3 +74,12 @@ def linear_shapes(model) -> Iterator[tuple[str, tuple[int, int]]]:
 def added_by_lora(shapes, r: int) -> int:
     """Parameters that LoRA of rank ``r`` adds to layers of these (out, in) shapes."""
     return sum(r * (outputs + inputs) for outputs, inputs in shapes)
+
+
+def memory_of_run(frozen, trained, frozen_bits: int = 16) -> dict:
+    """Bytes that a run with AdamW holds beside its activations; counts may be numbers or columns of a table.
+
+    ``trained`` weights, their gradients and AdamW's two moments are float32. Keys: weights, gradients, optimiser, total.
+    """
+    parts = {"weights": frozen * frozen_bits / 8 + 4 * trained, "gradients": 4 * trained, "optimiser": 8 * trained}
+    return {**parts, "total": sum(parts.values())}

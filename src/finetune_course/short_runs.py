@@ -82,13 +82,14 @@ class UpperBlocks:
         named = self.model.model.layers.named_parameters()
         return [weight for path, weight in named if path.split(".")[-2] in PROJECTIONS]
 
-    def train(self, rate: float, name: str = "train", seed: int = 0, steps: int | None = None) -> list[float]:
+    def train(self, rate: float, name: str = "train", seed: int = 0, only: list[int] | None = None) -> list[float]:
         """One pass with AdamW over a set, in an order that ``seed`` decides; returns the loss (nats) of each step.
 
-        The learning rate rises to ``rate`` over the first tenth of the steps and falls to zero. ``steps`` ends early.
+        The learning rate rises to ``rate`` over the first tenth of the steps and then falls to zero. With ``only``
+        given, a step is made on each of those batches instead, in that order.
         """
         batches = self.sets[name]
-        order = torch.randperm(len(batches), generator=torch.Generator().manual_seed(seed)).tolist()[:steps]
+        order = only or torch.randperm(len(batches), generator=torch.Generator().manual_seed(seed)).tolist()
         adam = torch.optim.AdamW(trained(self.model), lr=rate, weight_decay=0.0)
         schedule = torch.optim.lr_scheduler.LambdaLR(adam, _ramp(len(order)))
         losses = []
