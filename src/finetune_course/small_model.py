@@ -166,7 +166,7 @@ def continue_text(
 def save_small_model(
     model: torch.nn.Module, tokenizer: PreTrainedTokenizerFast, folder: Path, record: dict | None = None
 ) -> None:
-    """Write model (bfloat16, safetensors) and tokenizer to ``folder``, and ``record`` as run.json; the model is kept."""
+    """Write model (bfloat16, safetensors) and tokenizer to ``folder``, and ``record`` as run.json in it."""
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: value.to(torch.bfloat16) for name, value in model.state_dict().items()}
     model.save_pretrained(folder, state_dict=state)
