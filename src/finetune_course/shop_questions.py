@@ -9,9 +9,10 @@ import json
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
+import torch
 
 from .paths import data_path
 
@@ -45,6 +46,52 @@ def load_questions(split: str) -> list[dict[str, Any]]:
     if not path.is_file():
         raise FileNotFoundError(f"data/corpus/{path.name} is missing: build it with 'python data/build_corpus.py'.")
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+class Written(NamedTuple):
+    """What a model wrote after each prompt (special tokens left out), and whether it ended the text itself."""
+
+    texts: list[str]
+    stopped: list[bool]
+
+
+def write_answers(
+    model, tokenizer, prompts: Sequence[str], max_new_tokens: int = 40, batch: int = 32, ends: Sequence[int] = ()
+) -> Written:
+    """Greedy continuations of some prompts (texts with their special tokens written out), in the prompts' order.
+
+    ``ends`` are the ids that end a text; by default the tokenizer's end token alone. Prompts of like length share a
+    batch, padded on the left. The model is left in the mode that it was in.
+    """
+    ends = list(ends) or [tokenizer.eos_token_id]
+    order = sorted(range(len(prompts)), key=lambda place: len(prompts[place]))
+    written: dict[int, tuple[str, bool]] = {}
+    training = model.training
+    model.eval()
+    for start in range(0, len(order), batch):
+        places = order[start : start + batch]
+        encoded = tokenizer(
+            [prompts[place] for place in places],
+            add_special_tokens=False,
+            padding=True,
+            padding_side="left",
+            return_tensors="pt",
+        ).to(model.device)
+        with torch.inference_mode():
+            output = model.generate(
+                input_ids=encoded["input_ids"],
+                attention_mask=encoded["attention_mask"],
+                max_new_tokens=max_new_tokens,
+                do_sample=False,
+                eos_token_id=ends,
+                pad_token_id=tokenizer.pad_token_id,
+            )
+        for place, new in zip(places, output[:, encoded["input_ids"].shape[1] :].tolist(), strict=True):
+            # The end counts before padding does: some tokenizers use one token for both.
+            stop = next((at for at, token in enumerate(new) if token in ends), None)
+            written[place] = tokenizer.decode(new[:stop], skip_special_tokens=True).strip(), stop is not None
+    model.train(training)
+    return Written(*map(list, zip(*(written[place] for place in range(len(prompts))), strict=True)))
 
 
 def first_sentence(text: str) -> str:

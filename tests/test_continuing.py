@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from finetune_course.compute_saved import times_fewer
+from finetune_course.continuing import times_fewer
 
 
 def run(*points, documents=50, noise=0.0, seed=0):
