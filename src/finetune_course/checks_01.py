@@ -51,9 +51,9 @@ def _symbols(value: Any) -> list[str]:
     return list(value)
 
 
-@check("1.2")
+@check("1.3")
 def causal_attention(answer: Callable[..., Any]) -> None:
-    """Check of exercise 1.2: ``answer(q, k, v)``, each of shape (heads, tokens, width), gives the mixed values."""
+    """Check of exercise 1.3: ``answer(q, k, v)``, each of shape (heads, tokens, width), gives the mixed values."""
     generator = torch.Generator().manual_seed(1)
     q, k, v = (torch.randn(2, 4, 8, generator=generator) for _ in range(3))
     found = _tensor(ask(answer, q, k, v), q.shape)
@@ -115,9 +115,9 @@ def _tensor(value: Any, shape: tuple[int, ...]) -> torch.Tensor:
     return value
 
 
-@check("1.3")
+@check("1.2")
 def bigram_table(answer: Callable[..., Any]) -> None:
-    """Check of exercise 1.3: ``answer(tokens, unigram, weight)`` gives a table, vocabulary × vocabulary."""
+    """Check of exercise 1.2: ``answer(tokens, unigram, weight)`` gives a table, vocabulary × vocabulary."""
     tokens, alone, weight = torch.tensor([0, 1, 0, 2, 0, 1, 0]), torch.tensor([0.4, 0.3, 0.2, 0.1]), 0.75
     found = _table(ask(answer, tokens, alone, weight))
     right = _right(tokens, alone, weight)

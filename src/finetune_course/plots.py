@@ -76,12 +76,14 @@ def interval_plot(
     measure: str = "exact",
     label: str = "messages right in every field (%)",
     title: str = "",
+    legend: str = "test messages",
     ax: Axes | None = None,
 ) -> Figure:
     """A dot with its interval for each method, one marker and colour per set, in per cent from 0 to 100.
 
     ``table`` is tidy, as from ``evaluate.summary``: columns method, set, measure, mean, low, high (shares). Methods
-    stand from top to bottom in the table's order. Raises ValueError when ``measure`` does not occur.
+    stand from top to bottom in the table's order; ``legend`` heads the list of sets. Raises ValueError when ``measure``
+    does not occur.
     """
     rows = table[table["measure"] == measure]
     if rows.empty:
@@ -107,7 +109,7 @@ def interval_plot(
     ax.set_ylim(len(methods) - 0.5, -0.5)
     ax.grid(axis="y", visible=False)
     if len(sets) > 1:
-        ax.legend(title="test messages", loc="center left", bbox_to_anchor=(1.0, 0.5))
+        ax.legend(title=legend, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return ax.figure
 
 
