@@ -90,7 +90,8 @@ def inspect_hardware(profile: str | None = None) -> Hardware:
     reasons.append(why)
     eval_batch, checkpointing, why = _choose_batch(device, chosen)
     reasons.append(why)
-    name = torch.cuda.get_device_name() if device == "cuda" else f"{platform.machine()}, {cores} cores"
+    plural = "" if cores == 1 else "s"
+    name = torch.cuda.get_device_name() if device == "cuda" else f"{platform.machine()}, {cores} core{plural}"
     return Hardware(
         device,
         name,
