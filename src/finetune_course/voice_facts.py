@@ -44,9 +44,7 @@ _NEGATION = re.compile(
     re.IGNORECASE,
 )
 # A negation may also be put the other way round: "out of stock", "closed", "just".
-_TURNED = re.compile(
-    r"\b(?:out|off|closed|shut|shuts|just|single|keep|until|till|missing|empty|different)\b", re.IGNORECASE
-)
+_TURNED = re.compile(r"\b(?:out|closed|shut|shuts|missing|single|free)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

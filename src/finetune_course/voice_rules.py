@@ -32,7 +32,7 @@ _LONG_FORM = re.compile(
     r"|(?:it|that|there|here) is|(?:we|they|you) (?:are|will|have)|it will|i (?:am|will|have))\b(?!')",
     re.IGNORECASE,
 )
-_COMPARISON = re.compile(r"\b(?:like|as|than)\b((?:,?\s+[\w'-]+){1,8})", re.IGNORECASE)
+_COMPARISON = re.compile(r"\b(?:like|(?<!such )as|than)\b((?:,?\s+[\w'-]+){1,8})", re.IGNORECASE)
 _EMOJI = re.compile("[☀-➿⬀-⯿️\U0001f000-\U0001faff]")
 _LOUD = re.compile(r"\b[A-Z]{4,}\b")
 _BULLET = re.compile(r"^\s*(?:[-*•#]|\d+[.)])\s", re.MULTILINE)

@@ -114,10 +114,10 @@ class Agreement:
 def agreement(half: str = "held_out", source: str | None = None) -> dict[str, Agreement]:
     """How far the scorer agrees with the hand labels of one half.
 
-    Returns an ``Agreement`` for three questions: ``voice`` (in, partly or not; kappa with linear weights, so that "partly"
-    for "in" counts half as wrong as "not" for "in"), ``in voice`` (in against the rest, plain kappa) and ``facts`` (kept
-    or not, plain kappa; fewer texts, since not all have a neutral one). ``source`` keeps only the ``written`` texts or
-    only the ``model``'s. Raises ValueError for an unknown half or a source that has no texts.
+    Returns an ``Agreement`` for three questions: ``voice`` (in, partly or not; kappa with linear weights, so that
+    "partly" for "in" counts half as wrong as "not" for "in"), ``in voice`` (in against the rest, plain kappa) and
+    ``facts`` (kept or not, plain kappa; fewer texts, since not all have a neutral one). ``source`` keeps only the
+    ``written`` texts or only the ``model``'s. Raises ValueError for an unknown half or a source without texts.
     """
     rows = [row for row in load_labels(half) if source in (None, row["source"])]
     if not rows:
@@ -158,10 +158,10 @@ def kappa(
 ) -> Interval:
     """Cohen's kappa of two lists of classes 0, 1, 2, … with its 95% bootstrap percentile interval over the texts.
 
-    0 is what chance alone would give with these shares, 1 is full agreement. ``weights="linear"`` counts a mistake by how
-    far apart the classes are. The value is scikit-learn's ``cohen_kappa_score`` (a test compares them); all draws are
-    computed in one go here, which a call per draw would take seconds for. A draw in which both sides say the same of
-    every text has no kappa (0 by 0) and is left out.
+    0 is what chance alone would give with these shares, 1 is full agreement. ``weights="linear"`` counts a mistake by
+    how far apart the classes are. The value is scikit-learn's ``cohen_kappa_score`` (a test compares them); all draws
+    are computed in one go here, for which a call per draw would take seconds. A draw in which both sides say the same
+    of every text has no kappa (0 by 0) and is left out.
     """
     first, second = np.asarray(truth, dtype=int), np.asarray(given, dtype=int)
     classes = int(max(first.max(), second.max())) + 1
