@@ -20,8 +20,8 @@ SUBSTANCES = ("smoked fish", "sea salt", "flour", "honey", "cheese", "wool", "ja
 
 HERE = Path(__file__).resolve().parent
 SIZES = {
-    "train": {"story": 300, "dialogue": 110, "howto": 90, "animal": 150, "plant": 65, "tool": 60, "job": 55, "town": 200,
-              "person": 300, "scene": 110, "diary": 35, "letter": 30, "report": 15, "notice": 20},
+    "train": {"story": 480, "dialogue": 180, "howto": 130, "animal": 240, "plant": 100, "tool": 100, "job": 90,
+              "town": 340, "person": 480, "scene": 200, "diary": 60, "letter": 50, "report": 30, "notice": 40},
     "validation": {"story": 22, "dialogue": 9, "howto": 6, "animal": 10, "plant": 4, "tool": 4, "job": 4, "town": 12,
                    "person": 16, "scene": 10},
     "test": {"story": 30, "dialogue": 12, "howto": 9, "animal": 14, "plant": 6, "tool": 6, "job": 6, "town": 18,
@@ -108,6 +108,13 @@ class Maker:
         """One sentence for each key, in the order given."""
         return " ".join(self.writer.sentence(self.word(family, name, key)) for key in keys)
 
+    def mixed(self, family: dict[str, list[str]], name: str, keys: list[str], loose: list[str]) -> str:
+        """As ``told``, with two loose sentences among the others."""
+        sentences = [self.writer.sentence(self.word(family, name, key)) for key in keys]
+        for pattern in self.rng.sample(loose, 2):
+            sentences.insert(self.rng.randint(1, len(sentences)), self.writer.sentence(pattern))
+        return " ".join(sentences)
+
     # Kinds of document
 
     def story_maker(self) -> Callable[[], str]:
@@ -137,7 +144,7 @@ class Maker:
             ]
             for number, beat in enumerate(beats):
                 sentences.append(self.writer.sentence(self.rng.choice(beat)))
-                if 0 < number < len(beats) - 1 and self.rng.random() < 0.35:
+                if 0 < number < len(beats) - 1 and self.rng.random() < 0.55:
                     sentences.append(self.writer.sentence(self.rng.choice(scenes.PAST)))
             return " ".join(sentences)
 
@@ -149,8 +156,8 @@ class Maker:
         def one() -> str:
             self.cast()
             _, (lines,) = plots.draw()
-            start = self.writer.sentence(self.rng.choice(scenes.PAST)) if self.rng.random() < 0.6 else ""
-            return "\n".join([start, *(self.writer.sentence(line) for line in lines)]).strip()
+            start, end = (self.writer.sentence(pattern) for pattern in self.rng.sample(scenes.PAST, 2))
+            return "\n".join([start, *(self.writer.sentence(line) for line in lines), end])
 
         return one
 
@@ -218,9 +225,12 @@ class Maker:
         def one() -> str:
             town = towns.draw()
             someone = self.rng.choice([person for person in PEOPLE if person.town == town.name])
-            self.writer.begin(where=place_of(town), P=someone.name, job=someone.job, **self.town_facts(town))
+            friend = self.rng.choice(PEOPLE).name
+            self.writer.begin(
+                where=place_of(town), P=someone.name, job=someone.job, friend=friend, **self.town_facts(town)
+            )
             keys = ["where", *self.rng.sample(["landmark", "product", "festival", "people"], self.rng.choice([3, 4]))]
-            return self.told(wordings.TOWN, "town", keys)
+            return self.mixed(wordings.TOWN, "town", keys, wordings.TOWN_LOOSE)
 
         return one
 
@@ -233,10 +243,10 @@ class Maker:
             self.writer.begin(
                 P=person.name, first=person.first, they=person.they, them=person.them, their=person.their, he=person.they,
                 town=person.town, job=person.job, age=str(person.age), pet=person.pet, petname=person.pet_name,
-                thing=person.thing, friend=friend.name,
+                thing=person.thing, friend=friend.name, **dict(list(self.town_facts(TOWN[person.town]).items())[-2:]),
             )  # fmt: skip
-            keys = ["job", *self.rng.sample(["pet", "thing", "more"], 3)]
-            return self.told(wordings.PERSON, "person", keys)
+            keys = ["job", *self.rng.sample(["pet", "thing"], 2)]
+            return self.mixed(wordings.PERSON, "person", keys, wordings.PERSON_LOOSE)
 
         return one
 

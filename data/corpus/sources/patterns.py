@@ -36,6 +36,19 @@ def parted(items: Sequence, name: str, split: str) -> list:
     return items[start:]
 
 
+TURN = 0.3
+"""This share of draws goes round the list in turn; the others follow a word's rank, about as 1 / rank (Zipf)."""
+WEIGHTS = [1 / (rank + 2) for rank in range(1, 200)]
+
+
+def _ranked(name: str) -> list[str]:
+    """The words of a list in an order of its own, the same for all splits: the first is the most frequent."""
+    return random.Random(f"{SEED} rank {name}").sample(LISTS[name], len(LISTS[name]))
+
+
+RANKED = {name: _ranked(name) for name in LISTS}
+
+
 class Pool:
     """Items handed out in shuffled rounds, so that each is used as often as any other."""
 
@@ -61,7 +74,11 @@ class Writer:
         self.facts = dict(facts)
 
     def draw(self, name: str) -> str:
-        return self.pools[name].draw()
+        """A word of a list. As in any language a few are frequent and many are rare; each has its turn now and then."""
+        words = RANKED[name]
+        if len(words) < 8 or self.rng.random() < TURN:
+            return self.pools[name].draw()
+        return self.rng.choices(words, WEIGHTS[: len(words)])[0]
 
     def fill_raw(self, item: str) -> str:
         """An item of a list with its own slots and choices filled, nothing else changed."""

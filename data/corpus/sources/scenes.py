@@ -106,6 +106,8 @@ def present(writer: Writer, attractor: float = 0.4) -> str:
         if not many:
             verb = verb.replace("their young", "its young")
     acts = kind == "person" and verb.split()[0] not in ("is", "are")
+    for slot in ("size", "colour", "mood"):
+        writer.facts.pop(slot, None)  # the next sentence is about somebody else
     tail = rng.choice(["", "", "", " {manner}" if acts else "", " {where}", " again", " today"])
     return writer.sentence(f"{who}{middle} {verb}{tail}.", where=rng.choice(("shore", "shops", "civic", "bush")))
 
