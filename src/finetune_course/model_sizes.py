@@ -79,7 +79,8 @@ def added_by_lora(shapes, r: int) -> int:
 def memory_of_run(frozen, trained, frozen_bits: int = 16) -> dict:
     """Bytes that a run with AdamW holds beside its activations; counts may be numbers or columns of a table.
 
-    ``trained`` weights, their gradients and AdamW's two moments are float32. Keys: weights, gradients, optimiser, total.
+    ``trained`` weights, their gradients and AdamW's two moments are float32. Keys: weights, gradients, optimiser and
+    total.
     """
     parts = {"weights": frozen * frozen_bits / 8 + 4 * trained, "gradients": 4 * trained, "optimiser": 8 * trained}
     return {**parts, "total": sum(parts.values())}
