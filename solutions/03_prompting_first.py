@@ -870,7 +870,8 @@ cost.round(2)
 
 # %% [markdown]
 # A free answer that does not begin with a brace is given up at once here, so the cost of the zero-shot prompt is
-# understated. And the seconds profit from computing the shared prompt once: a server that does not do so computes all the tokens for every call.
+# understated. And the seconds profit from computing the shared prompt once: a server that does not do so computes all
+# the tokens for every call.
 #
 # Claim C11 is about the *instructions*: the page of rules against the one word, which notebook 06 counts in the same
 # way. Both are means over the same messages, and their ratio gets a bootstrap interval that draws messages for both.
@@ -1029,7 +1030,7 @@ publish("few-shot prompt", cost.loc["few-shot", "tokens of prompt"], unit="token
 # %% [markdown]
 # ## What to read next
 #
-# - Next in the course: **06 The TRL run** trains the same model on the same 2,000 messages and asks the same harness.
+# - Next in the course: **06 The TRL run** trains the same model on the training messages and asks the same harness.
 # - On few-shot prompting: Brown and others (2020), *Language models are few-shot learners*. On its habit of repeating
 #   what stands in the examples: Zhao and others (2021), *Calibrate before use*.
 # - On constrained decoding: Willard and Louf (2023), *Efficient guided generation for large language models*; the
