@@ -39,7 +39,8 @@ def command_line(arguments, root):
     if command == "run":
         return ["-m", "finetune_course.run_notebooks"] + arguments[1:]
     if command == "test":
-        quick = ["-m", "not slow and not nbval"] if "--quick" in arguments else []
+        side_by_side = ["-n", "auto", "--maxprocesses", "4", "--dist", "loadfile"]  # a file's tests share fixtures
+        quick = ["-m", "not slow and not nbval"] + side_by_side if "--quick" in arguments else []
         return ["-m", "pytest"] + quick + [argument for argument in arguments[1:] if argument != "--quick"]
     if command == "" or command.startswith("-"):
         where = ["--ServerApp.root_dir=" + root, "--LabApp.default_url=/lab/tree/" + FIRST_NOTEBOOK]
