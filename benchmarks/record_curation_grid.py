@@ -3,10 +3,9 @@
     python benchmarks/record_curation_grid.py linear         # about 3 minutes on one core
     python benchmarks/record_curation_grid.py lora           # about 25 minutes on one core
 
-Written to benchmarks/results/curation_{linear,lora}.json after every run; a run that stands there for the same rows and
-settings is not made again. Scores are kept message by message, as bits. Settings other than those of
-data/triage/training.yaml are scored on the hand-written validation messages; the best of them there is run with the
-other seeds; test decides nothing.
+Written to benchmarks/results/curation_{linear,lora}.json; a run that stands there for the same data and settings is not
+made again. Scores are kept message by message, as bits. The other settings of ``VARIANTS`` are compared on the
+hand-written validation messages; the best of them there is run with the other seeds. Test decides nothing.
 """
 
 from __future__ import annotations
@@ -14,27 +13,36 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import tempfile
 import time
-from copy import deepcopy
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, set_seed
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from finetune_course import completion_trainer
 from finetune_course.adapters import data_hash
-from finetune_course.curation_grid import ARMS, SMALL_EPOCHS, VARIANTS, rows_hash, rows_of, to_bits
+from finetune_course.curation_grid import (
+    ARMS,
+    BATCH,
+    FIRST_BLOCK,
+    LARGE,
+    SMALL,
+    USUAL,
+    VARIANTS,
+    rows_hash,
+    rows_of,
+    settings_of,
+    to_bits,
+    train_category,
+)
 from finetune_course.evaluate import score
-from finetune_course.generation import answer_all
-from finetune_course.hardware import inspect_hardware
 from finetune_course.label_noise import KINDS, noisy
 from finetune_course.linear_triage import LinearTriage
-from finetune_course.lower_half import LowerHalf, SeveralEpochsTrainer
+from finetune_course.lora_layer import remove_lora
 from finetune_course.paths import course_root
-from finetune_course.training import keep_freed_memory, quiet_libraries, triage_settings
+from finetune_course.short_runs import UpperBlocks, category_batches
+from finetune_course.training import quiet_libraries
 from finetune_course.triage import load_split
 from finetune_course.weights import weights
 
@@ -79,98 +87,55 @@ def linear(path: Path, sizes: tuple[int, ...] = SIZES) -> None:
 
 
 class Lora:
-    """The machine, the tokenizer and the base model's lower half, which is the same in every run of the grid."""
+    """The base model with its frozen lower blocks' states for all rows of the grid, computed once."""
 
-    def __init__(self):
+    def __init__(self, rows: dict[str, list[dict]], sets: dict[str, list[dict]]):
+        """``rows`` are the training sets by name, ``sets`` the held-out ones."""
         quiet_libraries()
-        keep_freed_memory()
-        self.hw = inspect_hardware("standard")
-        self.tokenizer = AutoTokenizer.from_pretrained(weights())
-        self.states: dict = {}
-        self.train = load_split("train")
+        tokenizer = AutoTokenizer.from_pretrained(weights())
+        model = AutoModelForCausalLM.from_pretrained(weights(), dtype=torch.float32)
+        self.rows, self.sets = rows, sets
+        batches = {name: category_batches(tokenizer, some, BATCH) for name, some in rows.items()}
+        batches |= {name: category_batches(tokenizer, some, 20) for name, some in sets.items()}
+        self.stage = UpperBlocks(model, FIRST_BLOCK, **batches)
 
-    def run(self, arm: str, seed: int, change: dict, rows: list[dict] | None = None, sets: tuple[str, ...] = SETS):
-        """Train one arm with settings changed by ``change`` and score it; ``rows`` instead of the arm's, for trials."""
-        rows = rows_of(arm, self.train, seed) if rows is None else rows
-        set_seed(seed)
-        model = AutoModelForCausalLM.from_pretrained(weights(), dtype=self.hw.dtype).to(self.hw.device)
-        start = time.process_time()
-        with tempfile.TemporaryDirectory() as folder, changed_lora(change.get("lora", {})):
-            trainer = completion_trainer.triage_trainer(
-                model, self.tokenizer, rows, self.hw, SeveralEpochsTrainer, output_dir=folder, seed=seed, logging_steps=10,
-                **({"num_train_epochs": SMALL_EPOCHS} if arm == "curated" else {}), **change.get("trainer", {}),
-            )  # fmt: skip
-            first = min(triage_settings()["lora"]["layers_to_transform"])
-            trainer.lower_half = LowerHalf(trainer.model.get_base_model().model, first)
-            trainer.lower_half.known = self.states  # frozen layers: the same states in every run
-            trainer.remove_callback(PrinterCallback)
-            trainer.train()
-        losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-        outcome = {"arm": arm, "seed": seed, "rows": len(rows), "rows_sha256": rows_hash(rows)}
-        outcome |= {"steps": trainer.state.global_step, "losses": [round(loss, 3) for loss in losses]}
-        outcome["train_cpu_seconds"] = round(time.process_time() - start, 1)
-        merged = trainer.model.merge_and_unload().eval()
-        # The training rows too, for claim C29: as many as there are, 64 at most, with the labels that were trained.
-        for name, records in [*((name, load_split(name)) for name in sets), ("own_rows", rows[:64])]:
-            outcome |= self.scores(merged, name, records)
-        outcome["cpu_seconds"] = round(time.process_time() - start, 1)
-        return outcome
-
-    def scores(self, model, name: str, records: list[dict]) -> dict:
-        system = [{"role": "system", "content": triage_settings()["system_prompt"]}]
-        messages = [record["message"] for record in records]
-        answers = answer_all(model, self.tokenizer, system, messages, batch_size=self.hw.eval_batch).texts
-        table = score(answers, [{"id": str(place), **record} for place, record in enumerate(records)])
-        fields = table.drop(columns=["id", "valid", "exact"]).mean(axis=None)
-        return {name: to_bits(table["exact"]), f"{name}_fields": round(float(fields), 4)}
-
-
-class changed_lora:
-    """Within it the settings' ``lora`` part is changed; triage_trainer reads it from the settings."""
-
-    def __init__(self, change: dict):
-        self.lora, self.change = triage_settings()["lora"], change
-
-    def __enter__(self):
-        self.before = deepcopy(self.lora)
-        self.lora.update(self.change)
-
-    def __exit__(self, *error):
-        self.lora.update(self.before)
+    def run(self, arm: str, seed: int, variant: str | None = None) -> dict:
+        """Train one arm and score it on every held-out set and on its own rows."""
+        name, start = f"{arm} {seed}", time.process_time()
+        losses = train_category(self.stage, name, seed, **settings_of(arm, variant))
+        outcome = {"name": variant or arm, "arm": arm, "seed": seed, "rows_sha256": rows_hash(self.rows[name])}
+        outcome |= {"steps": len(losses), "first_losses": [round(loss, 4) for loss in losses[:3]]}
+        outcome |= {each: to_bits(self.stage.held_out(each)[1]) for each in (*self.sets, name)}
+        outcome["own_rows"] = outcome.pop(name)
+        remove_lora(self.stage.model)
+        return outcome | {"cpu_seconds": round(time.process_time() - start, 1)}
 
 
 def lora(path: Path) -> None:
-    grid = Lora()
-    settings = {
-        "command": "python benchmarks/record_curation_grid.py lora",
-        "training": {
-            key: value for key, value in deepcopy(triage_settings()).items() if key not in ("live", "recorded")
-        },
-        "dtype": str(grid.hw.dtype).removeprefix("torch."),
-        "variants": VARIANTS,
-    }
-    content = opened(path, settings)
+    train, start = load_split("train"), time.process_time()
+    rows = {f"{arm} {seed}": rows_of(arm, train, seed) for arm in ARMS for seed in SEEDS}
+    grid = Lora(rows, {name: load_split(name) for name in SETS})
+    settings = {"command": "python benchmarks/record_curation_grid.py lora", "usual": USUAL, "variants": VARIANTS}
+    content = opened(path, settings | {"large": LARGE, "small": SMALL, "first_block": FIRST_BLOCK, "batch": BATCH})
 
-    def once(name: str, arm: str, seed: int, change: dict) -> dict:
+    def once(arm: str, seed: int, variant: str | None = None) -> dict:
         for run in content["runs"]:
-            if (run["name"], run["seed"]) == (name, seed):
+            if (run["name"], run["seed"]) == (variant or arm, seed):
                 return run
-        content["runs"].append({"name": name, **grid.run(arm, seed, change)})
-        content["settings"]["cpu_seconds"] = round(sum(run["cpu_seconds"] for run in content["runs"]))
+        content["runs"].append(grid.run(arm, seed, variant))
+        content["settings"]["cpu_seconds"] = round(time.process_time() - start)
         write(path, content)
-        print(
-            json.dumps({key: value for key, value in content["runs"][-1].items() if len(str(value)) < 60}), flush=True
-        )
+        print({key: value for key, value in content["runs"][-1].items() if len(str(value)) < 60}, flush=True)
         return content["runs"][-1]
 
     for seed in SEEDS:
         for arm in ARMS:
-            once(arm, arm, seed, {})
-    tried = {name: once(name, "as found", 0, change) for name, change in VARIANTS.items()}
-    best = max(tried, key=lambda name: (tried[name][SETS[0]].count("1"), tried[name][f"{SETS[0]}_fields"]))
-    content["settings"]["best_variant"] = best
+            once(arm, seed)
+    tried = {variant: once("as found", 0, variant)[SETS[0]].count("1") for variant in VARIANTS}
+    content["settings"]["best_variant"] = max(tried, key=tried.get)
     for seed in SEEDS:
-        once(best, "as found", seed, VARIANTS[best])
+        once("as found", seed, content["settings"]["best_variant"])
+    write(path, content)
 
 
 def opened(path: Path, settings: dict) -> dict:
@@ -183,7 +148,7 @@ def opened(path: Path, settings: dict) -> dict:
     }
     if path.is_file():
         stored = json.loads(path.read_text(encoding="utf-8"))
-        same = ("command", "training", "data_sha256", "variants")
+        same = ("command", "data_sha256", "usual", "variants", "large", "small", "first_block", "batch")
         if all(stored["settings"].get(key) == settings.get(key) for key in same):
             return stored
     return {"settings": settings, "runs": []}
