@@ -1,17 +1,10 @@
 """The checks of notebook 03: right answers in different forms pass, typical wrong ones get their own sentence."""
 
+import exercise_bank
 import numpy as np
-import pytest
 from sklearn.metrics import f1_score
 
 from finetune_course import checks_03
-from finetune_course.checking import NotDoneYet, WrongAnswer
-
-
-def refused(check, answer):
-    with pytest.raises(WrongAnswer) as caught:
-        check(answer)
-    return str(caught.value)
 
 
 def exact_match_loop(predicted, truth):
@@ -36,26 +29,15 @@ def field_accuracy(predicted, truth):
     return sum(fields) / len(fields)
 
 
-@pytest.mark.parametrize("answer", [exact_match_loop, exact_match_numpy])
-def test_exact_match_accepts_right_answers(answer, capsys):
-    checks_03.exact_match(answer)
-    assert capsys.readouterr().out.startswith("✓")
-
-
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        (exact_match_valid_only, "an unparsable answer is a wrong one"),
-        (field_accuracy, "one wrong field and it is wrong"),
-        (lambda predicted, truth: 100 * exact_match_loop(predicted, truth), "That is a percentage"),
-        (lambda predicted, truth: sum(a == b for a, b in zip(predicted, truth, strict=True)), "divide it by"),
-        (lambda predicted, truth: np.mean([str(a) == str(b) for a, b in zip(predicted, truth)]), "compare dictionar"),  # noqa: B905
-        (lambda predicted, truth: True, "one number"),
-        (lambda predicted, truth: predicted[1]["category"], "stopped with TypeError"),
-    ],
-)
-def test_exact_match_names_the_misconception(answer, words):
-    assert words in refused(checks_03.exact_match, answer)
+EXACT_MATCH_WRONG = [
+    (exact_match_valid_only, "an unparsable answer is a wrong one"),
+    (field_accuracy, "one wrong field and it is wrong"),
+    (lambda predicted, truth: 100 * exact_match_loop(predicted, truth), "That is a percentage"),
+    (lambda predicted, truth: sum(a == b for a, b in zip(predicted, truth, strict=True)), "divide it by"),
+    (lambda predicted, truth: np.mean([str(a) == str(b) for a, b in zip(predicted, truth)]), "compare dictionar"),  # noqa: B905
+    (lambda predicted, truth: True, "one number"),
+    (lambda predicted, truth: predicted[1]["category"], "stopped with TypeError"),
+]
 
 
 def counts(predicted, truth, name):
@@ -94,24 +76,13 @@ def macro_with_none_class(predicted, truth):
     return f1_score(truth, ["(none)" if guess is None else guess for guess in predicted], average="macro")
 
 
-@pytest.mark.parametrize("answer", [macro_by_hand, macro_precision_recall, macro_sklearn])
-def test_macro_f1_accepts_right_answers(answer, capsys):
-    checks_03.macro_f1(answer)
-    assert "✓" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        (lambda predicted, truth: np.mean(np.array(predicted) == np.array(truth)), "That is the accuracy"),
-        (lambda predicted, truth: macro_sklearn(predicted, truth, "weighted"), "same weight"),
-        (macro_without_none, "leave the unparsable answers out"),
-        (macro_with_none_class, "None become a class"),
-        (lambda p, t: macro_by_hand(p, t) if "normal" in t else 1 / 0, "ZeroDivisionError"),
-    ],
-)
-def test_macro_f1_names_the_misconception(answer, words):
-    assert words in refused(checks_03.macro_f1, answer)
+MACRO_F1_WRONG = [
+    (lambda predicted, truth: np.mean(np.array(predicted) == np.array(truth)), "That is the accuracy"),
+    (lambda predicted, truth: macro_sklearn(predicted, truth, "weighted"), "same weight"),
+    (macro_without_none, "leave the unparsable answers out"),
+    (macro_with_none_class, "None become a class"),
+    (lambda p, t: macro_by_hand(p, t) if "normal" in t else 1 / 0, "ZeroDivisionError"),
+]
 
 
 def chat_extend(rules, examples, message):
@@ -133,27 +104,16 @@ def chat_all_users(rules, examples, message):
     ]
 
 
-@pytest.mark.parametrize("answer", [chat_extend, chat_comprehension])
-def test_few_shot_chat_accepts_right_answers(answer, capsys):
-    checks_03.few_shot_chat(answer)
-    assert "✓" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        (chat_all_users, "give them the role `assistant`"),
-        (lambda r, e, m: chat_extend(r, e, m)[1:], "The rules come first"),
-        (lambda r, e, m: chat_extend(r, e, m)[:-1], "the new question"),
-        (lambda r, e, m: [{"role": "system", "content": r}] + chat_extend(r, e, m), "several system messages"),
-        (lambda r, e, m: chat_extend(r, e[::-1], m), "in the order given"),
-        (lambda r, e, m: chat_extend(r, e, "Message: " + m), "nothing else"),
-        (lambda r, e, m: str(chat_extend(r, e, m)), "returned a str"),
-        (lambda r, e, m: [(t["role"], t["content"]) for t in chat_extend(r, e, m)], "two keys"),
-    ],
-)
-def test_few_shot_chat_names_the_misconception(answer, words):
-    assert words in refused(checks_03.few_shot_chat, answer)
+FEW_SHOT_CHAT_WRONG = [
+    (chat_all_users, "give them the role `assistant`"),
+    (lambda r, e, m: chat_extend(r, e, m)[1:], "The rules come first"),
+    (lambda r, e, m: chat_extend(r, e, m)[:-1], "the new question"),
+    (lambda r, e, m: [{"role": "system", "content": r}] + chat_extend(r, e, m), "several system messages"),
+    (lambda r, e, m: chat_extend(r, e[::-1], m), "in the order given"),
+    (lambda r, e, m: chat_extend(r, e, "Message: " + m), "nothing else"),
+    (lambda r, e, m: str(chat_extend(r, e, m)), "returned a str"),
+    (lambda r, e, m: [(t["role"], t["content"]) for t in chat_extend(r, e, m)], "two keys"),
+]
 
 
 def paired_indices(a, b, draws=2000, seed=0, level=0.95, same=True):
@@ -176,33 +136,35 @@ def unseeded(a, b, draws=2000, seed=0):
     return paired_indices(a, b, draws, None)
 
 
-@pytest.mark.parametrize("answer", [paired_indices, paired_loop])
-def test_paired_interval_accepts_right_answers(answer, capsys):
-    checks_03.paired_interval(answer)
-    assert "excludes 0" in capsys.readouterr().out
+PAIRED_INTERVAL_WRONG = [
+    (lambda a, b, draws, seed: paired_indices(a, b, draws, seed, same=False), "one set of messages"),
+    (lambda a, b, draws, seed: paired_indices(b, a, draws, seed), "a minus b"),
+    (lambda a, b, draws, seed: paired_indices(a, b, draws, seed, level=0.5), "too narrow"),
+    (lambda a, b, draws, seed: paired_indices(a, b, draws, seed)[::-1], "lower end must come first"),
+    (lambda a, b, draws, seed: 0.1, "two numbers"),
+    (unseeded, "The same seed gave another interval"),
+]
 
+CHECKS = [checks_03.exact_match, checks_03.macro_f1, checks_03.few_shot_chat, checks_03.paired_interval]
 
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        (lambda a, b, draws, seed: paired_indices(a, b, draws, seed, same=False), "one set of messages"),
-        (lambda a, b, draws, seed: paired_indices(b, a, draws, seed), "a minus b"),
-        (lambda a, b, draws, seed: paired_indices(a, b, draws, seed, level=0.5), "too narrow"),
-        (lambda a, b, draws, seed: paired_indices(a, b, draws, seed)[::-1], "lower end must come first"),
-        (lambda a, b, draws, seed: 0.1, "two numbers"),
-        (unseeded, "The same seed gave another interval"),
-    ],
-)
-def test_paired_interval_names_the_misconception(answer, words):
-    assert words in refused(checks_03.paired_interval, answer)
+RIGHT = [
+    (checks_03.exact_match, exact_match_loop),
+    (checks_03.exact_match, exact_match_numpy),
+    (checks_03.macro_f1, macro_by_hand),
+    (checks_03.macro_f1, macro_precision_recall),
+    (checks_03.macro_f1, macro_sklearn),
+    (checks_03.few_shot_chat, chat_extend),
+    (checks_03.few_shot_chat, chat_comprehension),
+    (checks_03.paired_interval, paired_indices),
+    (checks_03.paired_interval, paired_loop),
+]
 
+WRONG = [
+    (check, answer, words)
+    for check, cases in zip(
+        CHECKS, (EXACT_MATCH_WRONG, MACRO_F1_WRONG, FEW_SHOT_CHAT_WRONG, PAIRED_INTERVAL_WRONG), strict=True
+    )
+    for answer, words in cases
+]
 
-@pytest.mark.parametrize(
-    "check", [checks_03.exact_match, checks_03.macro_f1, checks_03.few_shot_chat, checks_03.paired_interval]
-)
-def test_a_stub_is_not_done_yet(check):
-    def stub(*inputs, **named):
-        raise NotImplementedError
-
-    with pytest.raises(NotDoneYet):
-        check(stub)
+test_right_answers, test_wrong_answers, test_stubs = exercise_bank.tests(CHECKS, RIGHT, WRONG)

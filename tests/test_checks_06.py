@@ -5,12 +5,12 @@ What the exercises teach about libraries (steps, parameters, memory) is compared
 
 import math
 
+import exercise_bank
 import pytest
 import torch
 from torch.nn.functional import cross_entropy, log_softmax, nll_loss, one_hot, softmax
 
 from finetune_course import checks_06
-from finetune_course.checking import STUB, NotDoneYet, WrongAnswer
 
 CHECKS = [
     checks_06.build_labels,
@@ -323,31 +323,7 @@ WRONG = [
     for answer, words in cases
 ]
 
-
-def named(value):
-    return value if isinstance(value, str) else getattr(value, "__name__", None)
-
-
-@pytest.mark.parametrize(("check", "answer"), RIGHT, ids=named)
-def test_a_right_answer_passes_however_it_is_written(check, answer, capsys):
-    check(answer)
-    assert capsys.readouterr().out.startswith("✓ ")
-
-
-@pytest.mark.parametrize(("check", "answer", "words"), WRONG, ids=named)
-def test_a_wrong_answer_is_told_its_misconception(check, answer, words):
-    with pytest.raises(WrongAnswer) as caught:
-        check(answer)
-    assert words in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("check", CHECKS, ids=named)
-def test_the_untouched_stub_is_not_done_yet(check):
-    space = {}
-    exec(f"def answer(*inputs, **named):\n    {STUB}", space)
-    with pytest.raises(NotDoneYet, match=f"Exercise {check.exercise} is not done yet"):
-        check(space["answer"])
+test_right_answers, test_wrong_answers, test_stubs = exercise_bank.tests(CHECKS, RIGHT, WRONG)
 
 
 def test_an_index_of_minus_100_is_silent_where_the_vocabulary_is_large():
