@@ -91,29 +91,6 @@ def export_key() -> dict[int, dict[str, Any]]:
     return {entry["line"]: entry for entry in map(json.loads, lines)}
 
 
-def marked_personal_data() -> list[tuple[str, list[tuple[str, int, int]]]]:
-    """The hand-labelled messages of data/raw/personal_data.txt: (text, spans), a span is (kind, start, end).
-
-    In the file a span stands as ``[kind:its text]``. Raises ValueError naming the line for a mark that does not close.
-    """
-    found = []
-    for number, line in enumerate(data_path("raw", "personal_data.txt").read_text(encoding="utf-8").splitlines(), 1):
-        text, spans = "", []
-        while line:
-            before, mark, rest = line.partition("[")
-            text += before
-            if not mark:
-                break
-            inside, closed, line = rest.partition("]")
-            kind, colon, words = inside.partition(":")
-            if not (closed and colon):
-                raise ValueError(f"personal_data.txt, line {number}: expected [kind:text]; found '[{inside[:30]}'.")
-            spans.append((kind, len(text), len(text) + len(words)))
-            text += words
-        found.append((text, spans))
-    return found
-
-
 def pipeline_score(key: Mapping[int, Mapping[str, Any]], log: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Per planted fault: how many lines have it, and how many a pipeline dropped or mended; ``(good)`` are the others.
 
