@@ -80,33 +80,31 @@ def _two_lists(value: Any) -> tuple[list[int], list[int]]:
 @check("4.2")
 def similarity(answer: Callable[..., Any]) -> None:
     """Check of exercise 4.2: ``answer(a, b, n=3)`` is the Jaccard similarity of two texts' n-word shingles."""
-    a, b = "the tent leaks at the seam", "the tent leaks at night again and again"
-    found = ask(answer, a, b)  # shingles 4 and 6; 2 shared, 8 in either
+    a, b = "the tent leaks at the seam badly", "the tent leaks at night again and again"
+    found = ask(answer, a, b)  # 5 and 6 shingles; 2 shared, 9 in either
     refuse(
         found,
         (2, "That is the number of shared shingles: divide it by the number in either."),
-        (25, "That is a percentage: return a share between 0 and 1."),
-        (2 / 10, "Did you add the two numbers of shingles? What both share is then counted twice: use | on the sets."),
-        (4 / 10, "That is another measure (Dice, twice the shared by the sum): divide by what stands in either set."),
-        (2 / 4, "Did you divide by the smaller text's shingles? Then a short text is 'the same' as all that holds it."),
+        (200 / 9, "That is a percentage: return a share between 0 and 1."),
+        (2 / 11, "Did you add the two numbers of shingles? What both share is then counted twice: use | on the sets."),
+        (4 / 11, "That is another measure (Dice, twice the shared by the sum): divide by what stands in either set."),
+        (2 / 5, "Did you divide by the smaller text's shingles? Then a short text is 'the same' as all that holds it."),
         (2 / 6, "Did you divide by the larger text's shingles? Divide by those that stand in either."),
-        (3 / 9, "Those are shingles of two words: n is 3 unless another is asked for."),
-        (4 / 8, "Those are single words: compare runs of n words, which know the order."),
-        (0.75, "That is the distance, 1 minus the similarity."),
+        (3 / 10, "Those are shingles of two words: n is 3 unless another is asked for."),
+        (4 / 9, "Those are single words: compare runs of n words, which know the order."),
+        (7 / 9, "That is the distance, 1 minus the similarity."),
     )
-    require_close(found, 0.25, "2 shingles are shared and 8 stand in either: 2 / 8.")
+    require_close(found, 2 / 9, "2 shingles are shared and 9 stand in either: 2 / 9.")
     upper = "Capitals made a difference: turn both texts into lower case first."
     require_close(ask(answer, "My Tent Leaks", "my tent leaks"), 1.0, upper)
+    require_close(ask(answer, "the cat sat", "sat cat the"), 0.0, "The order of the words counts within a shingle.")
     again = "Did you count repeated shingles? The comparison is one of sets: what stands twice counts once."
     require_close(ask(answer, "a b a b a", "a b", 2), 0.5, again)
-    short = "A text of fewer than n words is one shingle, all its words: two different ones share nothing."
+    short = "A text of fewer than n words is one shingle, all its words: equal ones are alike, others share nothing."
     require_close(ask(answer, "hello", "goodbye"), 0.0, short)
-    require_close(
-        ask(answer, "thank you", "Thank you"), 1.0, "Two equal short texts are alike: one shingle each, shared."
-    )
-    require_close(ask(answer, "the cat sat", "sat cat the"), 0.0, "The order of the words counts within a shingle.")
+    require_close(ask(answer, "thank you", "Thank you"), 1.0, short)
     require_close(ask(answer, "a b c d", "a b c e", 1), 0.6, "`n` is given there as 1 and was not used.")
-    passed("2 of 8 shingles are shared: one changed half of a sentence, and the similarity is 0.25.")
+    passed("2 of 9 shingles are shared: two sentences with the same beginning are 0.22 alike.")
 
 
 @check("4.3")

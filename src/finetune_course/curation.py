@@ -94,7 +94,7 @@ def export_key() -> dict[int, dict[str, Any]]:
 def pipeline_score(key: Mapping[int, Mapping[str, Any]], log: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Per planted fault: how many lines have it, and how many a pipeline dropped or mended; ``(good)`` are the others.
 
-    For good lines being touched is a loss: they should stay at 0.
+    A good line that was dropped is a loss.
     """
     touched = {entry["line"]: entry["what"] for entry in log}
     touched |= {entry["line"]: "dropped" for entry in log if entry["what"] == "dropped"}
