@@ -647,10 +647,10 @@ mistakes.head(12)
 # %% [markdown]
 # ## The same run with all the data
 #
-# The live run saw a part of the training messages once, for want of time. The recorded runs went through all of them
-# three times (`recorded` in the settings file), with three **seeds**: the random numbers that fill matrix A and shuffle
-# the rows. Each was scored once on the same test messages. An interval speaks for other messages; the difference between
-# the rows speaks for other runs. The adapter of seed 0 is shipped with the course.
+# The live run saw a part of the training messages once, for want of time. The recorded run went through all of them
+# twice (`recorded` in the settings file) and was scored once on the same test messages. The table has a row for each
+# **seed** that was run: the random numbers that fill matrix A and shuffle the rows. An interval speaks for other
+# messages; only several rows speak for other runs. The adapter of seed 0 is shipped with the course.
 
 # %%
 from finetune_course.adapters import recorded_runs, shipped_adapter
@@ -955,7 +955,7 @@ pd.DataFrame(ledger, columns=["id", "claim", "measured", "verdict"]).set_index("
 #   you train: no loss curve tells you that you taught the wrong text.
 # - `LoraConfig`, `SFTConfig`, `SFTTrainer`: three objects, one `train()`. A checkpoint takes the run up where it stood.
 # - The score on hand-written messages, with its interval, before and after, is the result. The loss is not.
-# - All the rows, several times, raised the score far above the live run's: the paired difference says by how much.
+# - All the rows, twice over, raised the score far above the live run's: the paired difference says by how much.
 # - LoRA saves gradients and optimiser state, not the forward pass.
 
 # %% [markdown]
