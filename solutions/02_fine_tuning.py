@@ -45,7 +45,7 @@ pd.DataFrame({"version": {name: version(name) for name in libraries}})
 
 # %%
 from finetune_course.hardware import inspect_hardware
-from finetune_course.small_model import documents, encode, load_small_model, small_model_folder
+from finetune_course.small_model import documents, encode, load_small_model, shipped_small_model, small_model_folder
 from finetune_course.training import quiet_libraries
 
 quiet_libraries()
@@ -152,7 +152,7 @@ pd.DataFrame({"lowest validation loss (nats)": tried})
 from finetune_course.small_model import batches, corpus_tokens
 
 streams = {part: corpus_tokens("train", tokenizer, part) for part in ("shop", "general")}
-measured_at = {2, 4, 8, 12, 16, 24, 32, 48, 60, 80, 120, 160, 200, 240}
+measured_at = {2, 4, 8, 12, 16, 20, 24, 28, 32, 40, 48, 60, 80, 120, 160, 200, 240}
 
 
 def rate_factor(step, steps):
@@ -298,9 +298,28 @@ rows = {name.removeprefix("test, compute, "): run["times fewer tokens"]
 pd.DataFrame(rows, index=["times fewer", "low", "high"]).T.round(1)
 
 # %% [markdown]
-# Two things this number does *not* say. The pre-training had to be paid for once, and it took far more tokens than both
-# runs here: further training is cheap because somebody else has paid, or because you do it often. And "continued" ends
-# lower, not only sooner: what it learned about English from other texts, the shop's texts alone do not teach.
+# The other way to compare: stop both after the **same** compute, and look at the loss. At the continued run's last token:
+
+# %%
+from finetune_course.evaluate import paired_difference
+
+seen, losses = continued[-1]
+at_that_point = dict(scratch)[seen]
+print(f"after {seen:,} shop tokens: {at_that_point.mean():.2f} nats from scratch, {losses.mean():.2f} continued")
+print(f"difference, text by text: {paired_difference(at_that_point, losses)} nats")
+
+# %% [markdown]
+# What neither number says: the pre-training had to be paid for as well, once. Was it worth it for this one shop?
+
+# %%
+pretraining_tokens = json.loads((shipped_small_model() / "run.json").read_text(encoding="utf-8"))["tokens"]
+saved_each_time = scratch[-1][0] * (1 - 1 / saved_tokens.mean)
+print(f"pre-training of the shipped model: {pretraining_tokens:,} tokens")
+print(f"saved by each fine-tune: {saved_each_time:,.0f} tokens, so it pays from {pretraining_tokens / saved_each_time:.0f} fine-tunes on")
+
+# %% [markdown]
+# Further training is cheap because somebody has paid before. That is the bargain of the whole field: one pre-training,
+# paid once, thousands of fine-tunes.
 #
 # ## What it forgets
 #
@@ -308,8 +327,6 @@ pd.DataFrame(rows, index=["times fewer", "low", "high"]).T.round(1)
 # and after, compared text by text.
 
 # %%
-from finetune_course.evaluate import paired_difference
-
 general_before = token_loss(pretrained, texts["general", "test"])
 general_after = token_loss(continued_model, texts["general", "test"])
 rise = paired_difference(general_after, general_before)

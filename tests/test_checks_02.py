@@ -3,11 +3,10 @@
 import itertools
 import math
 
+import exercise_bank
 import numpy as np
-import pytest
 
 from finetune_course import checks_02
-from finetune_course.checking import STUB, NotDoneYet, WrongAnswer
 from finetune_course.shop_questions import CHAT_TEMPLATE
 
 CHECKS = [checks_02.times_cheaper, checks_02.forgetting, checks_02.with_replay, checks_02.render]
@@ -224,27 +223,16 @@ WRONG = [
 ]
 
 
-def named(value):
-    return value if isinstance(value, str) else getattr(value, "__name__", None)
+test_right_answers, test_wrong_answers, test_stubs = exercise_bank.tests(CHECKS, RIGHT, WRONG)
 
 
-@pytest.mark.parametrize(("check", "answer"), RIGHT, ids=named)
-def test_a_right_answer_passes_however_it_is_written(check, answer, capsys):
-    check(answer)
-    assert capsys.readouterr().out.startswith("✓ ")
+def test_the_template_of_the_exercise_is_the_one_that_the_model_gets():
+    """The hand-written text and transformers' own rendering of the course's template, letter by letter."""
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
 
-
-@pytest.mark.parametrize(("check", "answer", "words"), WRONG, ids=named)
-def test_a_wrong_answer_is_told_its_misconception(check, answer, words):
-    with pytest.raises(WrongAnswer) as caught:
-        check(answer)
-    assert words in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("check", CHECKS, ids=named)
-def test_the_untouched_stub_is_not_done_yet(check):
-    space = {}
-    exec(f"def answer(*inputs, **named):\n    {STUB}", space)
-    with pytest.raises(NotDoneYet, match=f"Exercise {check.exercise} is not done yet"):
-        check(space["answer"])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE()))
+    tokenizer.chat_template = CHAT_TEMPLATE
+    for more in (False, True):
+        theirs = tokenizer.apply_chat_template(checks_02.CHAT, tokenize=False, add_generation_prompt=more)
+        assert theirs == render_by_loop(checks_02.CHAT, more)
