@@ -148,8 +148,13 @@ def identity() -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
+def load_settings() -> dict:
+    """The settings of notebook 02: scratch, continued, replay, answers."""
+    return yaml.safe_load(SETTINGS.read_text(encoding="utf-8"))
+
+
 def main() -> None:
-    settings = yaml.safe_load(SETTINGS.read_text(encoding="utf-8"))
+    settings = load_settings()
     record = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {}
     if record.get("identity") != identity():
         record = {"identity": identity(), "runs": {}}

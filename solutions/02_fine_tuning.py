@@ -313,9 +313,10 @@ print(f"difference, text by text: {paired_difference(at_that_point, losses)} nat
 
 # %%
 pretraining_tokens = json.loads((shipped_small_model() / "run.json").read_text(encoding="utf-8"))["tokens"]
-saved_each_time = scratch[-1][0] * (1 - 1 / saved_tokens.mean)
+saved_each_time = scratch[-1][0] - (scratch[-1][0] / saved_tokens.mean if saved_tokens.mean else math.inf)
 print(f"pre-training of the shipped model: {pretraining_tokens:,} tokens")
-print(f"saved by each fine-tune: {saved_each_time:,.0f} tokens, so it pays from {pretraining_tokens / saved_each_time:.0f} fine-tunes on")
+if saved_each_time > 0:
+    print(f"saved by each fine-tune: {saved_each_time:,.0f}; it pays from {pretraining_tokens / saved_each_time:.0f} fine-tunes on")
 
 # %% [markdown]
 # Further training is cheap because somebody has paid before. That is the bargain of the whole field: one pre-training,
