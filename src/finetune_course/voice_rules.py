@@ -108,6 +108,8 @@ def _short(text: str, opening: str) -> tuple[bool, str]:
     words = len(longest.split())
     if _BULLET.search(text) or "\n" in text:
         return False, "a list or more than one paragraph"
+    if len(set(pieces)) < len(pieces):
+        return False, "a sentence stands there twice"
     if words > MAX_WORDS:
         return False, f"{words} words: {longest}"
     return MIN_SENTENCES <= len(pieces) <= MAX_SENTENCES, f"{len(pieces)} sentences, the longest of {words} words"
