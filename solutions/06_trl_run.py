@@ -34,6 +34,7 @@ import torch
 
 from finetune_course import checks_06
 
+pd.set_option("display.max_colwidth", 160)  # messages and verdicts should not be cut off in tables
 libraries = ["torch", "transformers", "peft", "trl", "datasets", "accelerate"]
 pd.DataFrame({"version": {name: version(name) for name in libraries}})
 
