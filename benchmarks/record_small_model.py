@@ -43,7 +43,7 @@ from finetune_course.small_model import (
 )
 from finetune_course.training import keep_freed_memory, quiet_libraries
 
-LEARNING_RATE, WARM_UP, WEIGHT_DECAY = 3e-3, 30, 0.1
+WARM_UP, WEIGHT_DECAY = 30, 0.1
 LIBRARIES = ("torch", "transformers", "tokenizers")
 
 
@@ -62,11 +62,13 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=bpe, eos_token=END, pad_token=SPECIAL_TOKENS[1])
 
 
-def train(tokenizer: PreTrainedTokenizerFast, steps: int, batch: int, seed: int) -> tuple[LlamaForCausalLM, float]:
+def train(
+    tokenizer: PreTrainedTokenizerFast, steps: int, batch: int, rate: float, seed: int
+) -> tuple[LlamaForCausalLM, float]:
     """The model after ``steps`` steps and the seconds they took."""
     set_seed(seed)
     model = LlamaForCausalLM(LlamaConfig(**TINY))
-    optimiser = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.95), weight_decay=WEIGHT_DECAY)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.95), weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: min((step + 1) / WARM_UP, 0.1 + 0.45 * (1 + math.cos(math.pi * step / steps)))
     )
@@ -98,18 +100,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=1600)
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--rate", type=float, default=3e-3, help="the highest learning rate")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=None, help="a folder of your own instead of data/models/small")
     options = parser.parse_args()
     quiet_libraries()
     keep_freed_memory()
     tokenizer = make_tokenizer()
-    model, seconds = train(tokenizer, options.steps, options.batch, options.seed)
+    model, seconds = train(tokenizer, options.steps, options.batch, options.rate, options.seed)
     record = {
         "command": "python benchmarks/record_small_model.py"
-        f" --steps {options.steps} --batch {options.batch} --seed {options.seed}",
+        f" --steps {options.steps} --batch {options.batch} --rate {options.rate:g} --seed {options.seed}",
         "config": TINY,
-        "optimiser": {"learning_rate": LEARNING_RATE, "warm_up_steps": WARM_UP, "weight_decay": WEIGHT_DECAY},
+        "optimiser": {"learning_rate": options.rate, "warm_up_steps": WARM_UP, "weight_decay": WEIGHT_DECAY},
         "tokens": options.steps * options.batch * TINY["max_position_embeddings"],
         "train_seconds": round(seconds, 1),
         "data_sha256": hashlib.sha256(data_path("corpus", "general_train.txt").read_bytes()).hexdigest(),

@@ -1,4 +1,4 @@
-"""The record of notebook 05's merge: of the shipped adapter, of all test messages, and one part of it repeated (slow)."""
+"""The record of the merge: of the shipped adapter, of all test messages, and one part of it comes out again (slow)."""
 
 import importlib.util
 import json

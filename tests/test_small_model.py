@@ -260,7 +260,7 @@ def test_the_shipped_model_is_small_and_of_this_corpus(shipped, tokenizer):
 
     digest = sha256(data_path("corpus", "general_train.txt").read_bytes()).hexdigest()
     assert record["data_sha256"] == digest, f"The corpus changed since: run '{record['command']}' again."
-    assert re.fullmatch(r"python benchmarks/record_small_model\.py( --\w+ \d+)*", record["command"])
+    assert re.fullmatch(r"python benchmarks/record_small_model\.py( --\w+ [\d.e-]+)*", record["command"])
     assert shipped[1].get_vocab() == tokenizer.get_vocab()
     assert {key: getattr(shipped[0].config, key) for key in small_model.TINY} == small_model.TINY
 
