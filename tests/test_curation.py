@@ -1,6 +1,5 @@
-"""The messy export and what notebook 04 does with it: builder, key, personal data, label noise, recorded grids."""
+"""The messy export and what notebook 04 does with it: builder, key, personal data, label noise."""
 
-import importlib
 import json
 import random
 import re
@@ -15,7 +14,7 @@ from finetune_course import curation_grid
 from finetune_course.curation import Curation, export_key, export_lines, pipeline_score
 from finetune_course.label_noise import KINDS, MISREAD, as_found, noisy, spoil
 from finetune_course.linear_triage import LinearTriage
-from finetune_course.paths import course_root, data_path
+from finetune_course.paths import data_path
 from finetune_course.personal_data import find_spans, found_table, is_card_number, marked_messages, mask
 from finetune_course.token_colours import mask_html, mask_text
 from finetune_course.triage import FIELDS, allowed_values, load_split, parse_label
@@ -27,17 +26,6 @@ TEST_CARDS = {"4242424242424242", "5555555555554444", "4111111111111111", "37828
 @pytest.fixture(scope="module")
 def train():
     return load_split("train")
-
-
-@pytest.fixture(scope="module")
-def recorder():
-    """benchmarks/record_curation_grid.py as a module."""
-    folder = str(course_root() / "benchmarks")
-    sys.path.insert(0, folder)
-    try:
-        yield importlib.import_module("record_curation_grid")
-    finally:
-        sys.path.remove(folder)
 
 
 # The export
@@ -223,13 +211,3 @@ def test_the_linear_classifier_learns_and_fills_every_field(train):
     assert np.mean([parse_label(answer) == row["label"] for answer, row in zip(answers, train, strict=False)]) > 0.8
     with pytest.raises(ValueError, match="no records"):
         LinearTriage().fit([])
-
-
-# The recorded grids
-
-
-def recorded(name):
-    grid = curation_grid.load_grid(name)
-    if grid is None:
-        pytest.fail(f"Record it with 'python benchmarks/record_curation_grid.py {name}'.", pytrace=False)
-    return grid
