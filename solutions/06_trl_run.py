@@ -148,16 +148,10 @@ set_seed(0)
 run_folder = tempfile.mkdtemp(prefix="finetune-course-")
 lora = LoraConfig(**settings["lora"])
 arguments = SFTConfig(
-    output_dir=run_folder,
-    seed=0,
-    save_steps=0.3,
-    activation_checkpointing=hw.gradient_checkpointing,
-    **hw.precision,
-    **settings["trainer"],
+    output_dir=run_folder, seed=0, save_steps=0.3,
+    activation_checkpointing=hw.gradient_checkpointing, **hw.precision, **settings["trainer"],
 )
-print(
-    f"learning rate {arguments.learning_rate}, batches of {arguments.per_device_train_batch_size}, bf16 {arguments.bf16}"
-)
+print(f"learning rate {arguments.learning_rate}, batches of {arguments.per_device_train_batch_size}, bf16 {arguments.bf16}")
 
 # %% [markdown]
 # The trainer is TRL's `SFTTrainer` with one method changed. Stock, the last layer of the network scores all 49,152
@@ -210,12 +204,7 @@ scores = torch.tensor([[2.0, 0.0], [0.0, 1.0], [0.0, 3.0]])  # three positions, 
 every = torch.nn.functional.cross_entropy(scores, torch.tensor([0, 0, 1]), reduction="none")
 masked = torch.nn.functional.cross_entropy(scores, torch.tensor([-100, 0, 1]))
 print("loss at each position:", [round(value, 3) for value in every.tolist()])
-print(
-    "mean of the last two :",
-    round(every[1:].mean().item(), 3),
-    "= loss with the first masked:",
-    round(masked.item(), 3),
-)
+print("mean of the last two :", round(every[1:].mean().item(), 3), "= loss with the first masked:", round(masked.item(), 3))
 
 # %% [markdown]
 # ### Exercise 6.1 — which tokens are learned?
@@ -353,13 +342,9 @@ assert abs(float(completion_loss(torch.zeros(4, 50), torch.tensor([-100, 3, -100
 # %%
 system = {"role": "system", "content": settings["system_prompt"]}
 chat = [system, {"role": "user", "content": handwritten[0]["message"]}]
-ids = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True).to(
-    hw.device
-)
+ids = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True).to(hw.device)
 answer = trainer.model.generate(**ids, max_new_tokens=40, do_sample=False)
-print(
-    handwritten[0]["message"], "\n→", tokenizer.decode(answer[0, ids["input_ids"].shape[1] :], skip_special_tokens=True)
-)
+print(handwritten[0]["message"], "\n→", tokenizer.decode(answer[0, ids["input_ids"].shape[1] :], skip_special_tokens=True))
 
 # %% [markdown]
 # The same for all test messages, in batches sorted by length. A text that does not begin with a brace is no record,
@@ -405,10 +390,8 @@ loss_curve = LiveLoss()
 trainer.add_callback(loss_curve)
 trainer.remove_callback(PrinterCallback)  # it would print every step; the curve shows them
 trainer.optimizer = loraplus(trainer.model)
-print(
-    f"{len(trainer.optimizer.param_groups)} groups of parameters, learning rates",
-    sorted({group["lr"] for group in trainer.optimizer.param_groups}),
-)
+print(f"{len(trainer.optimizer.param_groups)} groups of parameters, learning rates",
+      sorted({group["lr"] for group in trainer.optimizer.param_groups}))
 
 # %% [markdown]
 # Go. Once in every three tenths of the run the trainer also writes a checkpoint.
@@ -418,9 +401,7 @@ with MemoryWatch(os.getpid()) as memory:
     outcome = trainer.train()
 seconds = outcome.metrics["train_runtime"]
 tokens = sum(map(len, trainer.train_dataset["input_ids"]))
-print(
-    f"{outcome.global_step} steps in {seconds:.0f} s, {tokens / seconds:.0f} tokens/s, peak {memory.peak / 1e9:.1f} GB"
-)
+print(f"{outcome.global_step} steps in {seconds:.0f} s, {tokens / seconds:.0f} tokens/s, peak {memory.peak / 1e9:.1f} GB")
 
 # %% [markdown]
 # The loss falls steeply at first and slowly afterwards. Every record has the same braces and field names, and those are
@@ -429,11 +410,8 @@ print(
 # %%
 from finetune_course import plots
 
-plots.show(
-    loss_curve.figure(),
-    alt="Training loss in nats per learned token against the optimiser step, on a "
-    "logarithmic axis: a steep fall in the first quarter, then a slow one.",
-)
+plots.show(loss_curve.figure(), alt="Training loss in nats per learned token against the optimiser step, on a "
+           "logarithmic axis: a steep fall in the first quarter, then a slow one.")
 
 # %% [markdown]
 # ### Exercise 6.3 — what does LoRA add?
@@ -623,10 +601,7 @@ trained, read_back = (get_peft_model_state_dict(each) for each in (trainer.model
 assert trained.keys() == read_back.keys()
 assert all(torch.equal(trained[name], read_back[name]) for name in trained)
 again = loaded.generate(**ids, max_new_tokens=40, do_sample=False)
-print(
-    f"{len(trained)} matrices, all equal;",
-    tokenizer.decode(again[0, ids["input_ids"].shape[1] :], skip_special_tokens=True),
-)
+print(f"{len(trained)} matrices, all equal;", tokenizer.decode(again[0, ids["input_ids"].shape[1] :], skip_special_tokens=True))
 
 # %% [markdown]
 # ## After
@@ -705,7 +680,6 @@ percent_table(summary(scored))
 # Two questions, each on the same 200 messages twice: what did more rows bring, and what does the grammar bring to a model
 # that was tuned already?
 
-
 # %%
 def gain_of(better, worse, measure="exact"):
     """Paired difference between two methods on the hand-written messages, as text in percentage points."""
@@ -737,10 +711,7 @@ rows_03 = [(method, "hand-written", "exact", n.value, n.low, n.high) for method,
 columns = ["method", "set", "measure", "mean", "low", "high"]
 own = summary(scored, ["exact"])[columns]
 table = pd.concat([pd.DataFrame(rows_03, columns=columns), own[own["set"] == "hand-written"]])
-plots.show(
-    plots.interval_plot(table),
-    alt="Share of hand-written messages right in every field. " + plots.describe_intervals(table),
-)
+plots.show(plots.interval_plot(table), alt="Share of hand-written messages right in every field. " + plots.describe_intervals(table))
 
 # %% [markdown]
 # ## What it costs: LoRA against full fine-tuning
@@ -777,16 +748,10 @@ def three_steps(peft_config):
     """Seconds of the third step, memory in MB by purpose, and how many weights are trained."""
     dtype = hw.dtype if peft_config else torch.float32  # weights that are trained are kept in float32
     model = AutoModelForCausalLM.from_pretrained(weights(), dtype=dtype).to(hw.device)
-    short = SFTConfig(
-        **{**settings["trainer"], "save_strategy": "no"},
-        max_steps=3,
-        output_dir=run_folder,
-        activation_checkpointing=hw.gradient_checkpointing,
-        **hw.precision,
-    )
-    run = CompletionTrainer(
-        model=model, args=short, train_dataset=train_set, processing_class=tokenizer, peft_config=peft_config
-    )
+    short = SFTConfig(**{**settings["trainer"], "save_strategy": "no"}, max_steps=3, output_dir=run_folder,
+                      activation_checkpointing=hw.gradient_checkpointing, **hw.precision)
+    run = CompletionTrainer(model=model, args=short, train_dataset=train_set, processing_class=tokenizer,
+                            peft_config=peft_config)
     run.remove_callback(PrinterCallback)
     clock = StepSeconds()
     run.add_callback(clock)
@@ -796,7 +761,6 @@ def three_steps(peft_config):
     memory["total"] += memory["activations"]
     trained = sum(p.numel() for p in run.model.parameters() if p.requires_grad)
     return {"weights trained": trained, "seconds a step": clock.seconds, **memory}
-
 
 # %% [markdown]
 # In the small profile the full fine-tune is left out: its two numbers for each of 135 million weights would not fit.
@@ -825,14 +789,11 @@ if hw.device == "cuda":
 
     four_bit = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=hw.dtype)
     quantised = AutoModelForCausalLM.from_pretrained(weights(), quantization_config=four_bit, device_map={"": 0})
-    qlora = CompletionTrainer(
-        model=quantised, args=arguments, train_dataset=train_set, processing_class=tokenizer, peft_config=lora
-    )
+    qlora = CompletionTrainer(model=quantised, args=arguments, train_dataset=train_set, processing_class=tokenizer,
+                              peft_config=lora)
     qlora.optimizer = loraplus(qlora.model)
     torch.cuda.reset_peak_memory_stats()
-    print(
-        f"QLoRA: {qlora.train().metrics['train_runtime']:.0f} s, {torch.cuda.max_memory_allocated() / 1e9:.2f} GB at most"
-    )
+    print(f"QLoRA: {qlora.train().metrics['train_runtime']:.0f} s, {torch.cuda.max_memory_allocated() / 1e9:.2f} GB at most")
 else:
     print("No NVIDIA card here: QLoRA was not run, so this notebook says nothing about its speed or memory.")
 
@@ -916,17 +877,13 @@ from finetune_course.triage import instructions
 
 def call_tokens(system_prompt):
     """Mean number of prompt tokens of a call, over the hand-written test messages."""
-    chats = [
-        [{"role": "system", "content": system_prompt}, {"role": "user", "content": r["message"]}] for r in handwritten
-    ]
+    chats = [[{"role": "system", "content": system_prompt}, {"role": "user", "content": r["message"]}] for r in handwritten]
     encoded = tokenizer.apply_chat_template(chats, add_generation_prompt=True, return_dict=True)["input_ids"]
     return sum(map(len, encoded)) / len(encoded)
 
 
 long, short = call_tokens(instructions()), call_tokens(settings["system_prompt"])
-print(
-    f"tokens of a prompt: {long:.0f} with the rules, {short:.0f} with the rules trained in, {long / short:.1f} times fewer"
-)
+print(f"tokens of a prompt: {long:.0f} with the rules, {short:.0f} with the rules trained in, {long / short:.1f} times fewer")
 
 # %% [markdown]
 # The key numbers, in the form that the course's own table is made from:
@@ -964,10 +921,7 @@ reliable = tuned["valid"].mean >= 0.99 and tuned["valid"].low > prompted.high
 verdicts = {
     "C10": (f"the best prompt is {gap:.0f} points behind the tuned model", "holds" if gap <= 10 else "fails here"),
     "C11": (f"{long:.0f} to {short:.0f} tokens a prompt", "holds" if short <= long / 5 and gap >= 0 else "fails here"),
-    "C20": (
-        f"valid: {percent(*tuned['valid'])} tuned, {percent(prompted.value, prompted.low, prompted.high)} few-shot",
-        "holds" if reliable else "fails here",
-    ),
+    "C20": (f"valid: {percent(*tuned['valid'])} tuned, {percent(prompted.value, prompted.low, prompted.high)} few-shot", "holds" if reliable else "fails here"),
 }
 assert scored["all the data, constrained", "hand-written"]["valid"].all()
 
@@ -983,10 +937,7 @@ if "full fine-tuning" in cost.index:
     verdicts["C16"] = told, ("fails here", "holds in part", "holds")[half]
 else:
     verdicts["C16"] = "full fine-tuning does not fit into the small profile", "not measured here"
-verdicts["C18"] = (
-    "the step to QLoRA needs an NVIDIA card",
-    "see its cell" if hw.device == "cuda" else "not measured here",
-)
+verdicts["C18"] = "the step to QLoRA needs an NVIDIA card", "see its cell" if hw.device == "cuda" else "not measured here"
 
 # %% [markdown]
 # All of them, in the words of the ledger:
