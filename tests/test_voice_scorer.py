@@ -1,10 +1,13 @@
 """The voice's scorer: each rule by itself, the facts, the score, and its agreement with the hand labels."""
 
+import re
+
 import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from finetune_course import voice
+from finetune_course.paths import data_path
 from finetune_course.voice_facts import check_facts
 from finetune_course.voice_rules import RULES, check_rules, images, parts, sentences
 from finetune_course.voice_scorer import (
@@ -161,6 +164,11 @@ def test_score_and_label():
     ]  # fmt: skip
 
 
+def test_a_text_that_loops_scores_nothing():
+    assert score_text(GOOD.replace("You can park behind it.", "You can park. " * 3)).score == 0
+    assert score_text(GOOD.replace("You can park behind it.", "You can park. " * 2)).score > PARTLY_FROM
+
+
 def test_a_score_says_why():
     text = str(score_text(GOOD.replace("behind it.", "behind it!"), "The Bunbury store is open until 6 pm on Friday."))
     assert "NO  calm          !" in text and "missing 6 pm, new 5 pm" in text and text.endswith("in voice")
@@ -198,6 +206,7 @@ def test_kappa_is_scikit_learns(weights):
     assert measured.mean == pytest.approx(cohen_kappa_score(truth, given, weights=weights))
     assert measured.low < measured.mean < measured.high
     assert kappa(truth, truth, weights).mean == 1
+    assert np.isnan(kappa([1, 1], [1, 1], weights)).all()
     drawn = [rng.integers(80, size=80) for _ in range(400)]
     ends = np.percentile([cohen_kappa_score(truth[d], given[d], weights=weights) for d in drawn], [2.5, 97.5])
     assert measured[1:] == pytest.approx(ends, abs=0.06)
@@ -207,9 +216,23 @@ def test_agreement_on_the_held_out_half_is_above_the_stated_level():
     """The levels that data/voice/README.md states."""
     measured = agreement("held_out")
     assert measured["voice"].texts == len(voice.load_labels("held_out"))
-    assert measured["voice"].accuracy.mean >= 0.75 and measured["voice"].kappa.mean >= 0.7
-    assert measured["in voice"].kappa.mean >= 0.6
-    assert measured["facts"].kappa.mean >= 0.5
+    assert measured["voice"].accuracy.mean >= 0.75 and measured["voice"].kappa.mean >= 0.70
+    assert measured["in voice"].kappa.mean >= 0.65
+    assert measured["facts"].kappa.mean >= 0.45
+
+
+@pytest.mark.parametrize("half", ["development", "held_out"])
+def test_the_cards_agreement_is_the_scorers(half):
+    """Within 0.02, which another version of scikit-learn may move."""
+    card = data_path("voice", "README.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        rf"^\| {half.replace('_', ' ')} \| (.+?) \| (\d+) \| ([\d.]+) .*? \| ([\d.]+) ", card, re.MULTILINE
+    )
+    assert len(rows) == 3
+    for (question, texts, accuracy, value), result in zip(rows, agreement(half).values(), strict=True):
+        assert int(texts) == result.texts, question
+        assert float(accuracy) == pytest.approx(result.accuracy.mean, abs=0.02), question
+        assert float(value) == pytest.approx(result.kappa.mean, abs=0.02), question
 
 
 def test_disagreements_are_listed():

@@ -98,6 +98,12 @@ def images(text: str) -> list[str]:
     return found
 
 
+def loops(text: str) -> bool:
+    """Does the text say a sentence three times or more? A model that is stuck does; no reader calls that a voice."""
+    pieces = [piece.lower() for piece in sentences(text)]
+    return any(pieces.count(piece) >= 3 for piece in set(pieces))
+
+
 def _found(words: list[str], otherwise: str) -> tuple[bool, str]:
     return bool(words), ", ".join(dict.fromkeys(words)) or otherwise
 

@@ -4,8 +4,8 @@
     score_text("G'day, …", neutral="The store …")     # rules, classifier, score from 0 to 1, verdict, facts
     agreement("held_out")                              # accuracy and Cohen's kappa against the hand labels
 
-The score is the mean of nine equal marks: the rules (0 or 1 each) and the classifier's probability. The two cut-offs
-that turn it into a verdict were chosen on the development half of the labels alone.
+The score is the mean of nine equal marks: the rules (0 or 1 each) and the classifier's probability; a text that is
+stuck in a loop scores 0. The two cut-offs that turn it into a verdict were chosen on the labels' development half.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from .evaluate import Interval, interval
 from .voice import LABELS, load_labels, load_split
 from .voice_facts import FactResult, check_facts
-from .voice_rules import RULES, RuleResult, check_rules, parts
+from .voice_rules import RULES, RuleResult, check_rules, loops, parts
 
 IN_FROM, PARTLY_FROM = 0.975, 0.6
 """Scores from which a text counts as ``in``, or at least ``partly``, in voice: chosen on the development half."""
@@ -65,7 +65,7 @@ def score_text(text: str, neutral: str | None = None) -> VoiceScore:
         raise ValueError(f"The text to score is of type {type(text).__name__}: give the model's answer as text.")
     rules = tuple(check_rules(text))
     reads_like = float(_classifier().predict_proba([parts(text)[1]])[0, 1])
-    value = (sum(rule.kept for rule in rules) + reads_like) / (len(RULES) + 1)
+    value = 0.0 if loops(text) else (sum(rule.kept for rule in rules) + reads_like) / (len(RULES) + 1)
     facts = None if neutral is None else check_facts(neutral, text)
     return VoiceScore(value, label_of(value), rules, reads_like, facts)
 
@@ -161,7 +161,7 @@ def kappa(
     0 is what chance alone would give with these shares, 1 is full agreement. ``weights="linear"`` counts a mistake by
     how far apart the classes are. The value is scikit-learn's ``cohen_kappa_score`` (a test compares them); all draws
     are computed in one go here, for which a call per draw would take seconds. A draw in which both sides say the same
-    of every text has no kappa (0 by 0) and is left out.
+    of every text has no kappa (0 by 0) and is left out; where that holds for the texts themselves, all three are nan.
     """
     first, second = np.asarray(truth, dtype=int), np.asarray(given, dtype=int)
     classes = int(max(first.max(), second.max())) + 1
@@ -176,6 +176,8 @@ def kappa(
     expected = (by_chance * cost).sum(axis=(1, 2))
     values = np.full(len(rows), np.nan)
     np.divide((shares * cost).sum(axis=(1, 2)), expected, out=values, where=expected > 0)
+    if np.isnan(values[0]):  # one class on both sides: nothing to agree about
+        return Interval(np.nan, np.nan, np.nan)
     low, high = np.nanpercentile(1 - values[1:], [2.5, 97.5])
     return Interval(float(1 - values[0]), float(low), float(high))
 
