@@ -38,7 +38,7 @@ def load_conversations() -> list[dict[str, Any]]:
 
 
 def load_labels(half: str) -> list[dict[str, Any]]:
-    """Texts that a person labelled, of one half: ``development`` (to tune the scorer on) or ``held_out``.
+    """Texts labelled by a reader, of one half: ``development`` (to tune the scorer on) or ``held_out``.
 
     Fields: id, half, source (written or model), kind, neutral (or None), text, label (one of LABELS) and facts_kept
     (True, False or None).
