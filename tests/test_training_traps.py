@@ -110,8 +110,14 @@ def test_the_chat_template_is_applied(tokenizer, prepared, records):
         assert text.startswith(f"<|im_start|>system\n{SYSTEM}{END}\n<|im_start|>user\n{record['message']}{END}\n")
 
 
-def test_plain_text_rows_get_no_template_and_no_warning(tokenizer, trainer_for, records, caplog):
-    """The trap itself: strings in place of messages train just as well, on a text the chat model was not made for."""
+def test_plain_text_rows_get_no_template_and_no_warning(tokenizer, trainer_for, caplog):
+    """The trap itself: strings in place of messages train just as well, on a text the chat model was not made for.
+
+    TRL warns of something else, and only where the message's last sign and the record's brace become one token ('?{'),
+    so the rows here end with a word.
+    """
+    records = [record for record in triage.load_split("train") if record["message"][-1].isalpha()][:12]
+    assert len(records) == 12
     with warnings.catch_warnings(), caplog.at_level(logging.WARNING):
         warnings.simplefilter("error")
         plain = trainer_for([{"prompt": r["message"], "completion": triage.label_text(r["label"])} for r in records])
