@@ -137,6 +137,21 @@ def test_absolute_paths_are_recognised(text, found):
     assert bool(absolute_paths({"a": [{"b": text}]})) is found
 
 
+def test_the_comparison_with_stock_trl_is_what_the_readme_says():
+    path = course_root() / "benchmarks" / "results" / "compare_with_stock.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    course, stock = record["course"], record["stock"]
+    assert record["ratio"] == pytest.approx(stock["seconds"] / course["seconds"], abs=0.01)
+    assert record["ratio_is_lower_bound"] is (stock["accuracy"] < course["accuracy"])
+    for run in (course, stock):
+        assert run["curve"][-1][1] == run["accuracy"] and 0 < run["share_of_matmul_rate"] < 1
+    assert record["command"].startswith("python benchmarks/compare_with_stock.py --examples ")
+    assert absolute_paths(record) == []
+    readme = " ".join((course_root() / "README.md").read_text(encoding="utf-8").split())
+    said = re.search(r"at least ([\d.]+) times sooner than TRL's own LoRA example", readme)[1]
+    assert record["ratio_is_lower_bound"] and float(said) == round(record["ratio"], 1)
+
+
 # The shipped adapter
 
 
