@@ -5,7 +5,8 @@
 
 The hand-written splits (*_handwritten.jsonl) are sources themselves and are never touched. A frame or a clause
 serves one split only, so that the template-made test shares no sentence with the training data; wordings of products,
-greetings and sign-offs are shared.
+greetings and sign-offs are shared. Messages that were written whole, with their labels (sources/whole_messages.jsonl),
+are training messages as they stand.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ SOURCES = Path(__file__).resolve().parent / "triage" / "sources"
 TARGET = SOURCES.parent
 CARD = TARGET.parent / "README.md"
 SEED = 2026
-SPLIT_SIZES = {"train": 5000, "validation": 100, "test": 150}
+SPLIT_SIZES = {"train": 5000, "validation": 100, "test": 150}  # made from frames
 # Of each category's frames and of each kind of clause: this many in a hundred are kept for validation and for test.
 HELD_OUT = {"validation": 7, "test": 8}
 MAX_WORDS = 70
@@ -211,7 +212,7 @@ def _ended(text: str) -> str:
 
 
 def build_split(split: str) -> str:
-    """The split's file contents: JSON Lines, categories balanced to one message."""
+    """The split's file contents: JSON Lines; the template-made messages are balanced to one a category."""
     maker = MessageMaker(split)
     categories = list(ORDER_SHARE)
     pools = {category: Pool(frames_of(category)[split], maker.rng) for category in categories}
@@ -226,8 +227,15 @@ def build_split(split: str) -> str:
         seen.add(letters)
         rows.append({"message": message, "label": label})
     maker.rng.shuffle(rows)
-    numbered = ({"id": f"{split}-made-{number:04d}", **row} for number, row in enumerate(rows, start=1))
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in numbered)
+    rows = numbered(rows, f"{split}-made")
+    if split == "train":
+        rows += numbered(read_jsonl("whole_messages.jsonl"), "train-whole")
+        maker.rng.shuffle(rows)
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def numbered(rows: list[dict], name: str) -> list[dict]:
+    return [{"id": f"{name}-{number:04d}", **row} for number, row in enumerate(rows, start=1)]
 
 
 def _settle(path: Path, text: str, check: bool, stale: list[str]) -> None:

@@ -45,12 +45,13 @@ def builder():
 
 @pytest.fixture(scope="module")
 def sources(builder):
-    """Each split's own sentences, its frames and its clauses."""
+    """Each split's own sentences: its frames, its clauses, and for training the messages written whole."""
     parts = {}
     for split in MADE:
         frames = [frame for category in builder.ORDER_SHARE for frame in builder.frames_of(category)[split]]
         clauses = [clause for kind in builder.clauses_of(split).values() for clause in kind]
         parts[split] = [item["text"] for item in (*frames, *clauses)]
+    parts["train"] += [row["message"] for row in builder.read_jsonl("whole_messages.jsonl")]
     return parts
 
 
@@ -107,7 +108,7 @@ def test_order_id_is_in_the_message_and_null_only_without_one(splits, name):
         else:
             assert row["label"]["order_id"] in found, row
         two += len(found) > 1
-    assert two <= 0.02 * len(splits[name])
+    assert two <= 0.05 * len(splits[name])
 
 
 @pytest.mark.parametrize("name", triage.SPLITS)
@@ -184,6 +185,7 @@ def test_a_frame_or_clause_serves_one_split_only(builder, sources, wordings):
         frame["text"] for category in builder.ORDER_SHARE for frame in builder.read_jsonl(f"frames_{category}.jsonl")
     ]
     written += [clause["text"] for clause in builder.read_jsonl("clauses.jsonl")]
+    written += [row["message"] for row in builder.read_jsonl("whole_messages.jsonl")]
     assert sorted(text for parts in sources.values() for text in parts) == sorted(written)
     for left, right in itertools.combinations(MADE, 2):
         assert told(leakage.exact_duplicates(texts[left], texts[right], wordings), texts[left], texts[right]) == []
@@ -314,6 +316,8 @@ def test_the_cards_numbers_in_words_are_the_datas(builder):
     card = data_path("README.md").read_text(encoding="utf-8")
     frames = sum(len(builder.read_jsonl(f"frames_{category}.jsonl")) for category in builder.ORDER_SHARE)
     clauses = len(builder.read_jsonl("clauses.jsonl"))
+    whole = len(builder.read_jsonl("whole_messages.jsonl"))
+    assert whole == int(re.search(r"wrote ([\d,]+) messages whole", card)[1].replace(",", ""))
     assert abs(frames - int(re.search(r"about ([\d,]+) \*frames\*", card)[1].replace(",", ""))) <= 10
     assert abs(clauses - int(re.search(r"about (\d+) \*clauses\*", card)[1])) <= 5
     example = json.loads(re.search(r"```json\n(.*)\n```", card)[1])

@@ -21,7 +21,7 @@ SUBSTANCES = ("smoked fish", "sea salt", "flour", "honey", "cheese", "wool", "ja
 HERE = Path(__file__).resolve().parent
 SIZES = {
     "train": {"story": 480, "dialogue": 180, "howto": 130, "animal": 240, "plant": 100, "tool": 100, "job": 90,
-              "town": 340, "person": 480, "scene": 200, "diary": 60, "letter": 50, "report": 30, "notice": 40},
+              "town": 680, "person": 960, "scene": 1000, "diary": 60, "letter": 50, "report": 30, "notice": 40},
     "validation": {"story": 22, "dialogue": 9, "howto": 6, "animal": 10, "plant": 4, "tool": 4, "job": 4, "town": 12,
                    "person": 16, "scene": 10},
     "test": {"story": 30, "dialogue": 12, "howto": 9, "animal": 14, "plant": 6, "tool": 6, "job": 6, "town": 18,

@@ -137,7 +137,7 @@ def execute(
         resources={"metadata": {"path": str(folder)}},
         allow_errors=allow_errors,
         record_timing=False,
-        store_widget_state=False,
+        store_widget_state=True,  # without it nbclient fails at a widget that holds an output
         extra_arguments=arguments,
         on_cell_start=started,
         on_notebook_start=kernel_started,
@@ -157,6 +157,7 @@ def execute(
         raise KeyboardInterrupt
     result.seconds = time.perf_counter() - start
     result.failed_cell = at["cell"] if result.failure else None
+    run.metadata.pop("widgets", None)
     for cell in run.cells:
         if cell.cell_type == "code":
             cell.outputs = _joined_streams(cell.outputs)
