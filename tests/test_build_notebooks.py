@@ -13,6 +13,7 @@ import pytest
 
 from finetune_course import build_notebooks
 from finetune_course.notebook_build import freshness, outputs, source, student
+from finetune_course.notebook_build.execute import execute, headless_environment
 
 FIXTURE = Path(__file__).parent / "fixtures" / "solutions" / "90_tiny.py"
 
@@ -307,6 +308,15 @@ def test_live_widget_views_are_left_out_and_counted():
     assert len(outputs.output_problems(notebook)) == 2
     assert outputs.drop_widget_views(notebook) == 1
     assert notebook.cells[0].outputs == [line] and outputs.output_problems(notebook) == []
+
+
+def test_a_widget_with_an_output_inside_runs_headless(tmp_path):
+    """``interactive`` prints into an output widget, whose state nbclient has to know; nothing of it is saved."""
+    code = "import ipywidgets\nipywidgets.interactive(lambda x: print('x is', x), x=ipywidgets.IntSlider(3))"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code), nbformat.v4.new_code_cell("print(1)")])
+    result = execute(notebook, tmp_path, headless_environment())
+    assert not result.failure and "widgets" not in result.notebook.metadata
+    assert result.notebook.cells[1].outputs[0].text.strip() == "1"
 
 
 ANSWER = (
