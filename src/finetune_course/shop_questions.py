@@ -23,6 +23,9 @@ CHAT_TEMPLATE = (
 )
 """The small model's chat template (Jinja): who speaks stands before each turn, END closes the assistant's."""
 
+MOST_TOKENS = 90
+"""An answer that has not ended after so many tokens has not stopped: more than an untuned model's texts mostly have."""
+
 _COUNT = r"(?:\d+|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
 _OPEN = {
     "dollars": r"\$ ?\d+|\b\d[\d,.]* dollars",
@@ -56,7 +59,7 @@ class Written(NamedTuple):
 
 
 def write_answers(
-    model, tokenizer, prompts: Sequence[str], max_new_tokens: int = 40, batch: int = 32, ends: Sequence[int] = ()
+    model, tokenizer, prompts: Sequence[str], max_new_tokens: int = MOST_TOKENS, batch: int = 32, ends: Sequence[int] = ()
 ) -> Written:
     """Greedy continuations of some prompts (texts with their special tokens written out), in the prompts' order.
 
