@@ -1,0 +1,92 @@
+"""A recorded grid: one JSON file with the settings of its runs and one entry per run, written as each run is done.
+
+A run that stands in the file for the same settings is not made again, so a stopped script goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Callable, Sequence
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .adapters import data_hash
+from .curation_grid import to_bits
+from .evaluate import score
+from .paths import course_root
+from .triage import FIELDS
+
+LIBRARIES = ("torch", "transformers", "peft", "trl")
+ABOUT_THE_RUN = ("machine", "versions", "date", "command")
+"""Settings that say where and when; all others decide whether a stored run may stand."""
+
+Run = dict[str, Any]
+
+
+class GridRecord:
+    """The file ``path``; ``settings`` are what all its runs share. A file of other settings is begun anew."""
+
+    def __init__(self, path: Path, command: str, **settings: Any):
+        self.path = path
+        self.settings = json.loads(json.dumps(settings))  # tuples as lists, as they come back from the file
+        self.settings |= {
+            "command": command,
+            "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+            "versions": {name: version(name) for name in LIBRARIES},
+            "date": date.today().isoformat(),
+        }
+        self.runs: list[Run] = self._stored()
+
+    def once(self, make: Callable[[], Run], **key: Any) -> Run:
+        """The run with this ``key`` (such as size and seed): the stored one, or ``make()``'s, stored and printed."""
+        for run in self.runs:
+            if all(run.get(name) == value for name, value in key.items()):
+                return run
+        start = time.process_time()
+        run = {**key, **make()}
+        run["cpu_seconds"] = round(time.process_time() - start, 1)
+        self.runs.append(run)
+        self._write()
+        print({name: value for name, value in run.items() if len(str(value)) < 60}, flush=True)
+        return run
+
+    def _stored(self) -> list[Run]:
+        if not self.path.is_file():
+            return []
+        stored = json.loads(self.path.read_text(encoding="utf-8"))
+        decisive = self.settings.keys() - set(ABOUT_THE_RUN)
+        same = all(stored["settings"].get(name) == self.settings[name] for name in decisive)
+        return stored["runs"] if same else []
+
+    def _write(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_suffix(".tmp")
+        content = {"settings": self.settings, "runs": self.runs}
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        temporary.replace(self.path)
+
+
+def triage_identity() -> dict[str, str]:
+    """Hashes of the triage splits that the grids of notebook 07 stand on."""
+    return {name: data_hash(name) for name in ("train", "validation_handwritten", "test_handwritten")}
+
+
+def load_record(name: str, folder: Path | None = None) -> dict[str, Any] | None:
+    """The record benchmarks/results/``name``.json as a dictionary (settings, runs); None where there is none yet."""
+    path = (folder or course_root() / "benchmarks" / "results") / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def outcome_bits(answers: Sequence[str], records: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """For valid, exact and every field one text with a 1 for each message that has it right, else 0.
+
+    ``answers`` are the model's texts in the order of ``records``; see ``curation_grid.from_bits`` for the way back.
+    """
+    table = score(answers, records)
+    return {measure: to_bits(table[measure]) for measure in ("valid", "exact", *FIELDS)}

@@ -1,0 +1,44 @@
+"""A recorded grid goes on where it stopped, and begins anew when what decides its runs has changed."""
+
+import json
+
+from finetune_course.grid_record import GridRecord, load_record, outcome_bits
+from finetune_course.triage import FIELDS, label_text, load_split
+
+
+def test_a_run_is_made_once(tmp_path, capsys):
+    path, made = tmp_path / "grid.json", []
+
+    def make():
+        made.append(1)
+        return {"value": len(made)}
+
+    record = GridRecord(path, "python make.py", steps=(1, 2))
+    assert record.once(make, size=10, seed=0)["value"] == 1
+    assert record.once(make, size=10, seed=1)["value"] == 2
+    again = GridRecord(path, "python make.py --again", steps=(1, 2))
+    assert again.once(make, size=10, seed=0)["value"] == 1 and len(made) == 2
+    assert "'size': 10" in capsys.readouterr().out
+    stored = load_record("grid", tmp_path)
+    assert [run["seed"] for run in stored["runs"]] == [0, 1]
+    assert {"cpu_seconds", "value", "size"} <= stored["runs"][0].keys()
+    assert stored["settings"]["steps"] == [1, 2] and stored["settings"]["versions"]["torch"]
+
+
+def test_other_settings_begin_anew(tmp_path, capsys):
+    path = tmp_path / "grid.json"
+    GridRecord(path, "a", steps=3).once(lambda: {}, seed=0)
+    assert GridRecord(path, "b", steps=3).runs and not GridRecord(path, "a", steps=4).runs
+    assert json.loads(path.read_text())["runs"], "nothing is written before a run is done"
+
+
+def test_there_may_be_no_record_yet(tmp_path):
+    assert load_record("grid", tmp_path) is None
+
+
+def test_outcomes_are_one_sign_a_message():
+    rows = load_split("validation")[:3]
+    answers = [label_text(rows[0]["label"]), "no", label_text(rows[2]["label"] | {"mood": "happy", "urgency": "low"})]
+    bits = outcome_bits(answers, rows)
+    assert list(bits) == ["valid", "exact", *FIELDS]
+    assert bits["valid"] == "101" and bits["category"] == "101" and bits["exact"][:2] == "10"
