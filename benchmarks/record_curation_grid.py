@@ -83,6 +83,7 @@ def linear(path: Path, sizes: tuple[int, ...] = SIZES) -> None:
             content["runs"].append(linear_point(train, *point))
         if number % 20 == 0 or number == len(grid):
             content["settings"]["cpu_seconds"] = round(time.process_time() - start)
+            content["settings"]["complete"] = number == len(grid)
             write(path, content)
 
 
@@ -135,6 +136,7 @@ def lora(path: Path) -> None:
     content["settings"]["best_variant"] = max(tried, key=tried.get)
     for seed in SEEDS:
         once("as found", seed, content["settings"]["best_variant"])
+    content["settings"]["complete"] = True
     write(path, content)
 
 

@@ -190,6 +190,16 @@ def test_the_books_of_a_pipeline():
     assert table.loc["x"].tolist() == [2, 2, 0, 0]
     assert table.loc["y"].tolist() == [1, 1, 0, 0]
     assert table.loc["(good)"].tolist() == [2, 0, 1, 1]
+    with pytest.raises(ValueError, match="has run already"):
+        work.drop_lines("leak", {})
+
+
+def test_a_fault_counts_as_mended_by_its_own_rule_only():
+    work = Curation([{"line": 1, "message": "a"}, {"line": 2, "message": "b"}])
+    work.mend("personal data", lambda row: {**row, "message": "<name>"})
+    table = pipeline_score({1: {"faults": ["personal data"]}, 2: {"faults": ["wrong label"]}}, work.log)
+    assert table.loc["personal data"].tolist() == [1, 0, 1, 0]
+    assert table.loc["wrong label"].tolist() == [1, 0, 0, 1]
 
 
 def test_the_mask_in_html_and_in_text():

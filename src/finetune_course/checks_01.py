@@ -104,6 +104,10 @@ def causal_attention(answer: Callable[..., Any]) -> None:
     again = _tensor(ask(answer, longer, longer, longer), longer.shape)
     fixed = "With 6 tokens instead of 4 it goes wrong: make the mask as large as the scores."
     require(torch.allclose(again, right_attention(longer, longer, longer), atol=1e-5), fixed)
+    more = torch.randn(3, 5, 12, generator=generator)
+    again = _tensor(ask(answer, more, more, more), more.shape)
+    counted = "With a width of 12 instead of 8 it goes wrong: divide by the root of q.shape[-1]."
+    require(torch.allclose(again, right_attention(more, more, more), atol=1e-5), counted)
     passed("position 0 sees itself alone, position 3 all four; changing a later token changes nothing before it.")
 
 

@@ -45,6 +45,8 @@ def times_cheaper(answer: Callable[[list, list], Any]) -> None:
     )
     refuse(bumpy, (100 / 90, "The target is the last loss from scratch, 3.0 at 300 tokens, not its lowest."))
     require_close(bumpy, 5, "From scratch it ends with 3.0 after 300 tokens; the other has 3.0 after 60.")
+    passing = _number_or_none(answer, SCRATCH, [(0, 4.0), (80, 2.2), (100, 2.6), (200, 2.4)])
+    require_close(passing, 10, "Take the first measured point at or below the target (here 2.2), as it stands.")
     passed("5 times fewer tokens for the same loss; what the pre-training had cost before is not in this number.")
 
 
@@ -128,6 +130,10 @@ def with_replay(answer: Callable[[list, list, float], Any]) -> None:
     require(len(_texts(ask(answer, new[:3], old, 0.5))) == 6, "With a share of 0.5 there are as many old as new.")
     rounded = len(_texts(ask(answer, new[:10], old, 0.3))) - 10
     require(rounded == 4, f"0.3 / 0.7 · 10 is 4.29, so 4 old texts (round); yours has {rounded}.")
+    rounded = len(_texts(ask(answer, new[:9], old, 0.3))) - 9
+    require(rounded == 4, f"0.3 / 0.7 · 9 is 3.86, so 4 old texts (round, not cut off); yours has {rounded}.")
+    front = {f"old {n}" for n in range(4)}
+    require(front <= set(mixed), "Take the old texts from the front of their list: old 0, old 1, and so on.")
     few = Counter(_texts(ask(answer, new, old[:2], 0.25)))
     repeated = "With only 2 old texts 4 places have to be filled: begin again from the front, 2 of each."
     require(few["old 0"] == few["old 1"] == 2, repeated)

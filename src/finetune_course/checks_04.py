@@ -29,7 +29,7 @@ def chat_labels(answer: Callable[[list], Any]) -> None:
     require(len(labels) == len(whole), missing)
     for wrong, sentence in (
         (whole, "Nothing is masked: the model would also learn to write the customer's messages."),
-        ([_OFF] * len(whole), "Everything is masked: a run on that learns nothing, and no error says so."),
+        ([_OFF] * len(whole), "Everything is masked: a run on that learns nothing."),
         (
             [_OFF] * 9 + [9, 5, 2],
             "Only the last answer is learned: every turn of the assistant counts, the earlier one too.",
@@ -103,6 +103,11 @@ def similarity(answer: Callable[..., Any]) -> None:
     short = "A text of fewer than n words is one shingle, all its words: equal ones are alike, others share nothing."
     require_close(ask(answer, "hello", "goodbye"), 0.0, short)
     require_close(ask(answer, "thank you", "Thank you"), 1.0, short)
+    space = "Blanks and line breaks of any length part words: split() without an argument."
+    require_close(ask(answer, "my  tent\nleaks", "my tent leaks"), 1.0, space)
+    mark = "Words are what split() gives, with the comma or full stop that hangs on them."
+    require_close(ask(answer, "my tent, leaks now", "my tent leaks now"), 0.0, mark)
+    require_close(ask(answer, "hello", "hello there"), 0.0, short)
     require_close(ask(answer, "a b c d", "a b c e", 1), 0.6, "`n` is given there as 1 and was not used.")
     passed("2 of 9 shingles are shared: two sentences with the same beginning are 0.22 alike.")
 
@@ -121,8 +126,7 @@ def is_card(answer: Callable[[str], Any]) -> None:
     require(not told("9" * 16 + "1"), "Luhn's sum of seventeen digits is no multiple of 10 there, and it passed.")
     amex = "3782 822463 10005"
     from_left = (
-        "An odd number of digits is refused: are places counted from the left? Count from the right: turn them "
-        "round first."
+        "Fifteen digits are refused, and 13 to 19 are allowed. Are places counted from the left? Turn them round first."
     )
     big = "Did you subtract 9 from doubles above 9 (14 counts as 1 + 4)? Otherwise true numbers fail."
     require(
@@ -137,4 +141,5 @@ def is_card(answer: Callable[[str], Any]) -> None:
     require(told("0" * 13) and told("0" * 19), "13 and 19 digits are both allowed: 13 to 19, the ends included.")
     require(not told("order 40718") and not told(""), "A text with few digits or none is no card number: False.")
     require(not told("2424 2424 2424 2424"), "Neighbours were swapped there: the check digit must notice that.")
-    passed("the check digit tells a card number from an order number, and nine of ten mistyped ones from true ones.")
+    require(told("0000000000059"), "A 9 that was not doubled stays 9: subtract 9 from doubles above 9 only.")
+    passed("every single mistyped digit is noticed, and nine of ten numbers that are no card's.")

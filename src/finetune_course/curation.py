@@ -17,6 +17,14 @@ from .paths import data_path
 
 Row = dict[str, Any]
 
+MENDING_RULE = {
+    "wrong encoding": "encoding",
+    "garbled characters": "garbled characters",
+    "value spelt differently": "spelling of values",
+    "personal data": "personal data",
+}
+"""Planted fault -> the rule of notebook 04 that mends it; other faults can only be dropped."""
+
 
 @dataclass
 class Curation:
@@ -36,6 +44,7 @@ class Curation:
 
     def mend(self, rule: str, change: Callable[[Row], Row | None]) -> Curation:
         """Replace a row by ``change(row)`` where that is not None. Returns itself."""
+        self._first_time(rule)
         changed = [change(row) for row in self.rows]
         for old, new in zip(self.rows, changed, strict=True):
             if new is not None:
@@ -44,7 +53,12 @@ class Curation:
         self.rows = [old if new is None else new for old, new in zip(self.rows, changed, strict=True)]
         return self
 
+    def _first_time(self, rule: str) -> None:
+        if rule in self.sizes:
+            raise ValueError(f"The rule '{rule}' has run already: start again at the cell with 'work = Curation('.")
+
     def _drop(self, rule: str, reasons: list[str | None]) -> Curation:
+        self._first_time(rule)
         kept = []
         for row, reason in zip(self.rows, reasons, strict=True):
             if reason is None:
@@ -60,7 +74,7 @@ class Curation:
         rows = []
         for rule, (before, after) in self.sizes.items():
             entries = [entry for entry in self.log if entry["rule"] == rule]
-            why = pd.Series([entry["why"] for entry in entries]).mode()
+            why = pd.Series([entry["why"] for entry in entries]).value_counts()
             example = (
                 " ".join(str(entries[0]["row"].get("message", entries[0]["row"].get("text", ""))).split())
                 if entries
@@ -72,7 +86,7 @@ class Curation:
                     "rows in": before,
                     "dropped": before - after,
                     "mended": sum(entry["what"] == "mended" for entry in entries),
-                    "commonest reason": why[0] if len(why) else "",
+                    "commonest reason": "each its own" if len(why) == len(entries) > 1 else "".join(why.index[:1]),
                     "for example": example[:example_length],
                 }
             )
@@ -94,14 +108,18 @@ def export_key() -> dict[int, dict[str, Any]]:
 def pipeline_score(key: Mapping[int, Mapping[str, Any]], log: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Per planted fault: how many lines have it, and how many a pipeline dropped or mended; ``(good)`` are the others.
 
-    A good line that was dropped is a loss.
+    A good line that was dropped is a loss. A fault counts as mended when the rule that mends it touched the line.
     """
-    touched = {entry["line"]: entry["what"] for entry in log}
-    touched |= {entry["line"]: "dropped" for entry in log if entry["what"] == "dropped"}
+    log = list(log)
+    dropped = {entry["line"] for entry in log if entry["what"] == "dropped"}
+    mended = {(entry["line"], entry["rule"]) for entry in log if entry["what"] == "mended"}
+    anyhow = {line for line, _ in mended}
     rows = []
     for line, entry in key.items():
         for fault in entry["faults"] or ["(good)"]:
-            rows.append({"planted": fault, "lines": 1, "what": touched.get(line, "untouched")})
+            is_mended = line in anyhow if fault == "(good)" else (line, MENDING_RULE.get(fault)) in mended
+            what = "dropped" if line in dropped else "mended" if is_mended else "untouched"
+            rows.append({"planted": fault, "lines": 1, "what": what})
     table = pd.DataFrame(rows)
     counted = pd.crosstab(table["planted"], table["what"])
     counted = counted.reindex(columns=["dropped", "mended", "untouched"], fill_value=0)

@@ -80,9 +80,10 @@ def rows_hash(rows: Iterable[Record]) -> str:
 
 
 def load_grid(name: str) -> dict[str, Any] | None:
-    """The record benchmarks/results/curation_``name``.json ("lora" or "linear"), or None where there is none yet."""
+    """The record benchmarks/results/curation_``name``.json ("lora" or "linear"), or None where it is not complete."""
     path = course_root() / "benchmarks" / "results" / f"curation_{name}.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    grid = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return grid if grid and grid["settings"].get("complete") else None
 
 
 def to_bits(values: Iterable[bool]) -> str:

@@ -37,7 +37,9 @@ class LinearTriage:
         for field in CLASSIFIED:
             classes = [str(record["label"][field]) for record in records]
             # One class alone leaves nothing to separate: then it is the answer.
-            self.machines[field] = LinearSVC().fit(table, classes) if len(set(classes)) > 1 else classes[0]
+            self.machines[field] = (
+                LinearSVC(random_state=0).fit(table, classes) if len(set(classes)) > 1 else classes[0]
+            )
         return self
 
     def labels(self, messages: Sequence[str]) -> list[Label]:

@@ -59,7 +59,12 @@ class Written(NamedTuple):
 
 
 def write_answers(
-    model, tokenizer, prompts: Sequence[str], max_new_tokens: int = MOST_TOKENS, batch: int = 32, ends: Sequence[int] = ()
+    model,
+    tokenizer,
+    prompts: Sequence[str],
+    max_new_tokens: int = MOST_TOKENS,
+    batch: int = 32,
+    ends: Sequence[int] = (),
 ) -> Written:
     """Greedy continuations of some prompts (texts with their special tokens written out), in the prompts' order.
 

@@ -142,7 +142,7 @@ def continue_text(
     seed: int = 0,
 ) -> str:
     """The prompt and what the model writes after it, until END or ``max_new_tokens``; temperature 0 is greedy."""
-    ids = encode([prompt], tokenizer)[0][:-1]
+    ids = encode([prompt], tokenizer)[0][:-1][-(model.config.max_position_embeddings - 1) :]
     room = model.config.max_position_embeddings - len(ids)
     inputs = torch.tensor([ids], device=next(model.parameters()).device)
     chosen = {"do_sample": temperature > 0}
