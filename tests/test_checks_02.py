@@ -51,7 +51,15 @@ def from_the_lowest(scratch, continued):
     return None if not reached else math.inf if not reached[0] else tokens / reached[0]
 
 
+def from_the_last_crossing(scratch, continued):
+    """Right while the loss only falls: the first point after the last one above the target."""
+    above = [place for place, (_, loss) in enumerate(continued) if loss > scratch[-1][1]]
+    rest = continued[above[-1] + 1 :] if above else continued
+    return None if not rest else math.inf if not rest[0][0] else scratch[-1][0] / rest[0][0]
+
+
 TIMES_WRONG = [
+    (from_the_last_crossing, "Take the first measured point"),
     (lambda s, c: 1 / times_by_next(s, c), "other way round"),
     (lambda s, c: s[-1][0] / c[-1][0], "first such point"),
     (lambda s, c: s[-1][0] / next(t for t, loss in c if loss < s[-1][1]), "first such point"),
@@ -140,6 +148,8 @@ def replay_by_place(new, old, share):
 
 
 REPLAY_WRONG = [
+    (lambda n, o, s: n + [o[k % len(o)] for k in range(int(s / (1 - s) * len(n)))], "not cut off"),
+    (lambda n, o, s: n + [o[-1 - k % len(o)] for k in range(round(s / (1 - s) * len(n)))], "from the front"),
     (lambda n, o, s: n + o[: round(s * len(n))], "The share is of the *mix*"),
     (lambda n, o, s: n + o[: int(s * len(o))], "a share of the old texts"),
     (lambda n, o, s: n + o[: round(s * len(o))], "a share of the old texts"),

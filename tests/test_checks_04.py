@@ -151,6 +151,10 @@ def sorted_words(a, b, n=3):
 
 
 SIMILARITY_WRONG = [
+    (
+        lambda a, b, n=3: similarity_by_counting(*(" ".join(re.findall(r"\w+", text)) for text in (a, b)), n),
+        "that hangs on",
+    ),
     (divided_by(lambda left, right: min(len(left), len(right))), "smaller text's"),
     (divided_by(lambda left, right: max(len(left), len(right))), "larger text's"),
     (divided_by(lambda left, right: len(left) + len(right)), "counted twice"),
@@ -185,7 +189,13 @@ def luhn(text, first=1, reverse=True, nine=True, lengths=(13, 19), bottom=10):
     return lengths[0] <= len(digits) <= lengths[1] and sum(values) % bottom == 0
 
 
+def nine_less(text):
+    values = [d * 2 if place % 2 else d for place, d in enumerate(digits_of(text)[::-1])]
+    return 13 <= len(values) <= 19 and sum(v - 9 if v >= 9 else v for v in values) % 10 == 0
+
+
 CARD_WRONG = [
+    (nine_less, "stays 9"),
     (lambda text: luhn(text, first=0, reverse=False), "counted from the left"),
     (lambda text: luhn(text, nine=False), "subtract 9"),
     (lambda text: luhn(text, lengths=(1, 99)), "13 to 19"),

@@ -128,6 +128,9 @@ LAYER_WRONG = [
     (forwarded(lambda layer, x, c: (layer.base(x) + c) * layer.alpha / layer.r), "scaled the base's output too"),
     (forwarded(lambda layer, x, c: layer.base(x)), "still the base's"),
     (scaled_by(lambda alpha, r: 1), "The scale is missing"),
+    (scaled_by(lambda alpha, r: alpha // r), "with one slash"),
+    (started(lambda layer: nn.init.ones_(layer.A)), "All rows of A are equal"),
+    (started(lambda layer: nn.init.constant_(layer.A, math.nan)), "has to be filled"),
     (scaled_by(lambda alpha, r: alpha), "divide it by r"),
     (scaled_by(lambda alpha, r: alpha * r), "alpha · r"),
     (scaled_by(lambda alpha, r: r / alpha), "r / alpha"),
@@ -177,7 +180,8 @@ MERGE_WRONG = [
     (merge_with(lambda W, C, a, r: W + a / 2 * C), "Is r fixed"),
     (merge_with(lambda W, C, a, r: (W + a / r * C)[0]), "shape of the old one"),
     (merge_with(lambda W, C, a, r: "W"), "the merged weight"),
-    (merge_in_place, "changed the weight that it was given"),
+    (merge_in_place, "changed a matrix that it was given"),
+    (lambda weight, A, B, alpha: weight + alpha // A.shape[0] * B @ A, "use /"),
     (lambda weight, A, B, alpha: weight + alpha / A.shape[0] * A @ B, "stopped with RuntimeError"),
 ]
 

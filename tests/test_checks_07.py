@@ -24,7 +24,7 @@ CHECKS = [
 ]
 
 
-# 7.1
+# 7.2
 
 
 def best_of(scores, pick=max):
@@ -80,7 +80,7 @@ CHOICE_WRONG = [
 ]
 
 
-# 7.2
+# 7.4
 
 
 def kappa_by_sets(reader, scorer):
@@ -192,7 +192,7 @@ KINDS_WRONG = [
 ]
 
 
-# 7.4
+# 7.1
 
 Z = norm.ppf(0.975) + norm.ppf(0.8)
 

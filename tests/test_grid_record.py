@@ -2,7 +2,9 @@
 
 import json
 
-from finetune_course.grid_record import GridRecord, load_record, outcome_bits
+import pytest
+
+from finetune_course.grid_record import GridRecord, load_record, outcome_bits, outcomes
 from finetune_course.triage import FIELDS, label_text, load_split
 
 
@@ -34,6 +36,26 @@ def test_other_settings_begin_anew(tmp_path, capsys):
 
 def test_there_may_be_no_record_yet(tmp_path):
     assert load_record("grid", tmp_path) is None
+
+
+def test_another_folder_can_be_named(tmp_path, monkeypatch):
+    (tmp_path / "grid.json").write_text('{"runs": []}')
+    monkeypatch.setenv("FINETUNE_COURSE_RESULTS", str(tmp_path))
+    assert load_record("grid") == {"runs": []}
+
+
+def test_outcomes_are_averaged_over_seeds_and_over_fields():
+    rows = load_split("validation")[:2]
+    wrong = label_text(rows[1]["label"] | {"mood": "happy" if rows[1]["label"]["mood"] != "happy" else "upset"})
+    runs = [
+        {"test": outcome_bits([label_text(row["label"]) for row in rows], rows)},
+        {"test": outcome_bits([label_text(rows[0]["label"]), wrong], rows)},
+    ]
+    assert outcomes(runs).tolist() == [1.0, 0.5]
+    assert outcomes(runs[1:], "fields").tolist() == pytest.approx([1.0, 0.8])
+    assert outcomes(runs, "mood").tolist() == [1.0, 0.5]
+    with pytest.raises(ValueError, match="no run to average"):
+        outcomes([])
 
 
 def test_outcomes_are_one_sign_a_message():

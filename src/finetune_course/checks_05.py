@@ -42,7 +42,7 @@ def lora_linear(answer: Callable[[nn.Linear, int, float], Any]) -> None:
         _start(layer, base)
         _output(layer, base)
         _learns(layer)
-        _batch(ask(lambda: answer(nn.Linear(6, 5, bias=False), 1, 1.0)))
+        _batch(ask(lambda: answer(nn.Linear(6, 5, bias=False), 4, 2.0)))
     passed("at the start nothing changes, bit for bit; then A and B learn, and the base stays as it was.")
 
 
@@ -66,9 +66,15 @@ def _matrices(layer: nn.Module) -> None:
 
 
 def _start(layer: nn.Module, base: nn.Linear) -> None:
+    A = layer.A.detach()
+    filled = bool(A.isfinite().all()) and float(A.abs().max()) < 1e3
+    require(filled, "A holds what lay in memory: torch.empty has to be filled, with nn.init.kaiming_uniform_.")
     zero = {name: not getattr(layer, name).any() for name in ("A", "B")}
     require(not (zero["A"] and zero["B"]), _BOTH_ZERO)
     require(not zero["A"], _OTHER_ZERO)
+    require(
+        not torch.equal(A[0], A[1]), "All rows of A are equal, so the correction stays of rank 1: fill A at random."
+    )
     x = torch.randn(3, 4)
     found = ask(layer, x)
     require(isinstance(found, torch.Tensor), "`forward` should return a tensor, the layer's output.")
@@ -127,6 +133,12 @@ def _batch(layer: nn.Module) -> None:
     except WrongAnswer as problem:
         raise WrongAnswer(sentence) from problem.__cause__
     require(_shape(found) == (2, 7, 5), sentence)
+    with torch.no_grad():
+        layer.B.normal_()
+        inputs = torch.randn(2, 7, 6)
+        right = layer.base(inputs) + 0.5 * (inputs @ layer.A.T @ layer.B.T)
+        close = torch.allclose(ask(layer, inputs), right, atol=1e-4)
+    require(close, "With r = 4 and alpha = 2 the factor is 0.5: alpha / r, with one slash, not rounded.")
 
 
 @check("5.2")
@@ -156,8 +168,12 @@ def merged_weight(answer: Callable[..., Any]) -> None:
     require(torch.allclose(found, weight + 3 * correction, atol=1e-5), "It should be weight + alpha / r · B @ A.")
     ours = weight.clone()
     again = ask(lambda: answer(ours, A, B, alpha))
-    kept = torch.equal(ours, weight) and again is not ours
-    require(kept, "Your code changed the weight that it was given (`+=` and `add_` do): the base must stay as it is.")
+    kept = torch.equal(ours, weight) and again is not ours and torch.equal(B @ A, correction)
+    require(kept, "Your code changed a matrix that it was given (`+=` and `add_` do): all three must stay as they are.")
+    uneven = ask(answer, weight, A, B, 3.0)
+    require(
+        torch.allclose(uneven, weight + 1.5 * correction, atol=1e-5), "With alpha 3 and r 2 the scale is 1.5: use /."
+    )
     long = [torch.randn(*shape, generator=generator) for shape in ((3, 5), (1, 5), (3, 1))]
     found = ask(answer, *long, 2.0)
     right = torch.allclose(found, long[0] + 2 * long[2] @ long[1], atol=1e-5)

@@ -39,9 +39,9 @@ _STANDARD, _ONE_SIDED = norm.ppf(0.975) + norm.ppf(0.8), norm.ppf(0.95) + norm.p
 _SQUARED_APART = norm.ppf(0.975) ** 2 + norm.ppf(0.8) ** 2
 
 
-@check("7.1")
+@check("7.2")
 def choose_and_report(answer: Callable[[dict, dict], Any]) -> None:
-    """Check of exercise 7.1: ``answer(validation, test)``, settings to lists of 0 and 1, gives (name, test share)."""
+    """Check of exercise 7.2: ``answer(validation, test)``, settings to lists of 0 and 1, gives (name, test share)."""
     validation = {"a": [1, 0, 0, 0], "b": [1, 1, 1, 0], "c": [1, 1, 0, 0]}
     test = {"a": [1, 1, 1, 1, 1, 0, 0, 0, 0, 0], "b": [1, 0, 0, 0, 0, 0, 1, 0, 0, 1], "c": [1] * 9 + [0]}
     name, share = _pair(ask(answer, validation, test))
@@ -80,9 +80,9 @@ def _pair(value: Any) -> tuple[Any, Any]:
     return value[0], value[1]
 
 
-@check("7.2")
+@check("7.4")
 def cohens_kappa(answer: Callable[[list, list], Any]) -> None:
-    """Check of exercise 7.2: ``answer(reader, scorer)``, two lists of labels, gives Cohen's kappa without weights."""
+    """Check of exercise 7.4: ``answer(reader, scorer)``, two lists of labels, gives Cohen's kappa without weights."""
     reader = ["in"] * 6 + ["not"] * 4
     scorer = ["in"] * 5 + ["not"] + ["in"] * 3 + ["not"]
     agreed, chance = 0.6, 0.6 * 0.8 + 0.4 * 0.2
@@ -156,9 +156,9 @@ def errors_by_kind(answer: Callable[[list, list], Any]) -> None:
     )
 
 
-@check("7.4")
+@check("7.1")
 def messages_needed(answer: Callable[[float, float], Any]) -> None:
-    """Check of exercise 7.4: ``answer(discordant, difference)`` messages for a paired difference, power 80%, 95%."""
+    """Check of exercise 7.1: ``answer(discordant, difference)`` messages for a paired difference, power 80%, 95%."""
     found = ask(answer, 0.15, 0.05)
     exact = _STANDARD**2 * (0.15 - 0.0025) / 0.0025
     whole = "That is the right number before rounding up: half a message cannot be asked."

@@ -6,6 +6,7 @@ A run that stands in the file for the same settings is not made again, so a stop
 from __future__ import annotations
 
 import json
+import os
 import platform
 import time
 from collections.abc import Callable, Sequence
@@ -14,10 +15,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from .adapters import data_hash
-from .curation_grid import to_bits
+from .curation_grid import from_bits, to_bits
 from .evaluate import score
 from .paths import course_root
 from .triage import FIELDS
@@ -78,8 +80,14 @@ def triage_identity() -> dict[str, str]:
 
 
 def load_record(name: str, folder: Path | None = None) -> dict[str, Any] | None:
-    """The record benchmarks/results/``name``.json as a dictionary (settings, runs); None where there is none yet."""
-    path = (folder or course_root() / "benchmarks" / "results") / f"{name}.json"
+    """The record benchmarks/results/``name``.json as a dictionary (settings, runs); None where there is none yet.
+
+    ``folder``, or the environment variable FINETUNE_COURSE_RESULTS, names another place: for trying a notebook on
+    records of your own.
+    """
+    own = os.environ.get("FINETUNE_COURSE_RESULTS", "").strip()
+    place = folder or (Path(own) if own else course_root() / "benchmarks" / "results")
+    path = place / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
@@ -90,3 +98,16 @@ def outcome_bits(answers: Sequence[str], records: Sequence[dict[str, Any]]) -> d
     """
     table = score(answers, records)
     return {measure: to_bits(table[measure]) for measure in ("valid", "exact", *FIELDS)}
+
+
+def outcomes(runs: Sequence[Run], measure: str = "exact", split: str = "test") -> np.ndarray:
+    """Mean over runs (seeds) of each message's outcome, shape (messages,), from 0 to 1.
+
+    ``measure`` is valid, exact, a field, or ``fields``: the share of a message's fields that are right. Raises
+    ValueError for no runs.
+    """
+    if not runs:
+        raise ValueError("There is no run to average: the record holds none of that kind.")
+    if measure == "fields":
+        return np.mean([outcomes(runs, field, split) for field in FIELDS], axis=0)
+    return from_bits([run[split][measure] for run in runs])
