@@ -44,6 +44,9 @@ def test_training_learns_takes_every_row_in_every_pass_and_repeats_itself():
     assert losses[-1] < 0.7 * losses[0]
     again, _ = long_small_model()
     torch.testing.assert_close(train_small(again, tokenizer, rows, passes=2, rate=3e-3, seed=0), losses)
+    third, _ = long_small_model()
+    begun = train_small(third, tokenizer, rows, passes=2, rate=3e-3, seed=0, stop_after=3)
+    torch.testing.assert_close(begun, losses[:3])
     assert len(small_answers(model, tokenizer, rows[:2])) == 2
 
 

@@ -40,8 +40,13 @@ def row_of(tokenizer, record: Record) -> tuple[list[int], list[int]]:
     return prompt + answer, [IGNORED] * len(prompt) + answer
 
 
-def train_small(model, tokenizer, records: Sequence[Record], *, passes: int, rate: float, seed: int) -> list[float]:
-    """Train every weight on the records ``passes`` times (AdamW, warm-up, half a cosine); returns the steps' losses."""
+def train_small(
+    model, tokenizer, records: Sequence[Record], *, passes: int, rate: float, seed: int, stop_after: int | None = None
+) -> list[float]:
+    """Train every weight on the records ``passes`` times (AdamW, warm-up, half a cosine); returns the steps' losses.
+
+    With ``stop_after`` the run is broken off after so many steps, its learning rates being those of the whole run.
+    """
     set_seed(seed)
     rows = [row_of(tokenizer, record) for record in records]
     order = torch.Generator().manual_seed(seed)
@@ -61,6 +66,8 @@ def train_small(model, tokenizer, records: Sequence[Record], *, passes: int, rat
             optimiser.step()
             optimiser.zero_grad()
             losses.append(loss.item())
+            if len(losses) == stop_after:
+                return losses
     model.eval()
     return losses
 
