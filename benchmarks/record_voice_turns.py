@@ -1,6 +1,6 @@
 """Record conversations of eight turns in the brand voice, for notebook 07: with a persona prompt, and trained on it.
 
-    python benchmarks/record_voice_turns.py          # about 25 minutes on one core; --arms persona for a part
+    python benchmarks/record_voice_turns.py          # about 30 minutes on one core; --arms persona for a part
 
 Written to benchmarks/results/voice_turns.json, arm by arm: every reply in full, so that whoever doubts the scorer can
 read. The persona prompt is the one of data/voice, alone and with three training pairs as example turns; the trained
