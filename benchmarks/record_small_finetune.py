@@ -47,9 +47,11 @@ TRIED = {
     "scratch": [{"learning_rate": 5e-4}, {"learning_rate": 1e-3}, {"learning_rate": 2e-3}, {"steps": 480}],
     "continued": [{"learning_rate": rate} for rate in (1e-3, 3e-3, 6e-3)],
     "replay": [0, 2, 4, 8],
-    "answers": [{"learning_rate": rate} for rate in (1e-3, 2e-3, 4e-3)] + [{"epochs": 6}, {"batch": 16}],
+    "answers": [{"learning_rate": rate} for rate in (1e-3, 2e-3, 4e-3, 6e-3)] + [{"epochs": 6}],
 }
 """What is changed of the settings, one run each; a chosen value stands among them."""
+REPLAYED, ANSWERED = ("continued", "replay"), ("continued", "replay", "answers")
+"""The parts of the settings that a run with replay, and a run of answers, depends on."""
 HELD_BACK = 120  # facts of which one training pair is kept for choosing; the rest asks for them in another wording
 FINE = (*range(2, 61, 2), 80, 120, 160, 200)
 """Steps at which a run is measured that is asked where it first reaches a loss; others are measured at their end."""
@@ -171,10 +173,12 @@ def main() -> None:
     }
     bench = Bench()
 
-    def once(name: str, changed: dict, make) -> None:
-        """``make`` gets the settings with ``changed`` ones; a run that stands there with the same is not repeated."""
-        used = {part: values | changed.get(part, {}) if part != "replay" else changed.get(part, values)
-                for part, values in settings.items()}  # fmt: skip
+    def once(name: str, parts: Sequence[str], changed: dict, make) -> None:
+        """``make`` gets the settings of these parts, some changed; a run that stands there is not repeated."""
+        used = {
+            part: changed.get(part, settings[part]) if part == "replay" else settings[part] | changed.get(part, {})
+            for part in parts
+        }
         if record["runs"].get(name, {}).get("settings") != used:
             start = time.process_time()
             found = make(used)
@@ -184,18 +188,28 @@ def main() -> None:
 
     for part in ("scratch", "continued"):
         for change in TRIED[part]:
-            once(f"validation, {part}, {spoken(change)}", {part: change}, lambda used, p=part: curve(bench, used, p))
+            once(
+                f"validation, {part}, {spoken(change)}",
+                [part],
+                {part: change},
+                lambda used, p=part: curve(bench, used, p),
+            )
     for replay in TRIED["replay"]:
-        once(f"validation, replay {replay}", {"replay": replay}, lambda used: forgotten(bench, used, 0, "validation"))
+        once(
+            f"validation, replay {replay}",
+            REPLAYED,
+            {"replay": replay},
+            lambda used: forgotten(bench, used, 0, "validation"),
+        )
     for change in TRIED["answers"]:
         name = f"validation, answers, {spoken(change)}"
-        once(name, {"answers": change}, lambda used: answered(bench, used, 0, choosing=True))
+        once(name, ANSWERED, {"answers": change}, lambda used: answered(bench, used, 0, choosing=True))
     for seed in SEEDS:
-        once(f"test, compute, seed {seed}", {}, lambda used, s=seed: compute(bench, used, s))
+        once(f"test, compute, seed {seed}", ["scratch", "continued"], {}, lambda used, s=seed: compute(bench, used, s))
         for replay in (0, settings["replay"]):
             name = f"test, replay {replay}, seed {seed}"
-            once(name, {"replay": replay}, lambda used, s=seed: forgotten(bench, used, s, "test"))
-        once(f"test, answers, seed {seed}", {}, lambda used, s=seed: answered(bench, used, s, choosing=False))
+            once(name, REPLAYED, {"replay": replay}, lambda used, s=seed: forgotten(bench, used, s, "test"))
+        once(f"test, answers, seed {seed}", ANSWERED, {}, lambda used, s=seed: answered(bench, used, s, choosing=False))
 
 
 def held_back(pairs: list[dict]) -> tuple[list[dict], list[dict]]:
