@@ -151,7 +151,7 @@ class Bench:
     def curve(self, sizes: list[int], seeds: list[int]) -> None:
         record = self.curve_record()
         self.chosen(record)
-        record.once(lambda: {"general": general_ability(self.few.model, self.tokenizer)}, part="untuned")
+        record.once(lambda: {"general": general_ability(self.few.model, self.tokenizer, self.plan.messages)}, part="untuned")
         for seed in seeds:
             for size in sizes:
                 if seed in self.plan.seeds.get(size, ()):
@@ -168,7 +168,7 @@ class Bench:
                 run["own_rows"] = outcome_bits(self.answers(model, own), own)
             if size == self.plan.start:
                 run["validation_answers"] = self.answers(model, self.validation)
-                run["general"] = general_ability(model, self.tokenizer)
+                run["general"] = general_ability(model, self.tokenizer, self.plan.messages)
         return run
 
     # rounds
@@ -225,7 +225,7 @@ class Bench:
         rows = rows_for(self.train, self.plan.start, seed)
         model = full_fine_tune(self.tokenizer, self.hw, rows, seed, self.plan.full_steps, rate)
         test = outcome_bits(self.answers(model, self.test), self.test)
-        return {"rows": rows_hash(rows), "test": test, "general": general_ability(model, self.tokenizer)}
+        return {"rows": rows_hash(rows), "test": test, "general": general_ability(model, self.tokenizer, self.plan.messages)}
 
 
 def fields_right(bits: dict[str, str]) -> float:

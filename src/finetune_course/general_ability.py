@@ -46,13 +46,15 @@ def to_the_point(answers: Sequence[str], rows: Sequence[dict[str, Any]]) -> list
     ]
 
 
-def general_ability(model, tokenizer) -> dict[str, Any]:
+def general_ability(model, tokenizer, most: int | None = None) -> dict[str, Any]:
     """Both measures in a form to be recorded: ``text_loss`` (a list of nats), ``to_the_point`` and ``records`` (bits:
-    answers that are to the point; answers that begin with a brace, as if the question were a triage message)."""
-    rows = open_questions()
+    answers that are to the point; answers that begin with a brace, as if the question were a triage message).
+
+    ``most`` limits the texts and the questions, for a trial."""
+    rows, texts = open_questions()[:most], documents("test")[:TEXTS][:most]
     answers = replies(model, tokenizer, rows)
     return {
-        "text_loss": [round(float(value), 4) for value in text_loss(model, tokenizer)],
+        "text_loss": [round(float(value), 4) for value in text_loss(model, tokenizer, texts)],
         "to_the_point": "".join("01"[hit] for hit in to_the_point(answers, rows)),
         "records": "".join("01"[answer.lstrip().startswith("{")] for answer in answers),
     }
