@@ -312,6 +312,19 @@ def test_a_tampered_copy_fails_the_check_and_building_mends_it(copy, tamper, nam
             assert (folder / "triage" / name).read_bytes() == data_path("triage", name).read_bytes()
 
 
+def test_the_second_annotation_agrees_as_far_as_the_card_says(splits, builder):
+    first = {row["id"]: row["label"] for row in splits["train"]}
+    again = builder.read_jsonl("second_annotation.jsonl")
+    assert len(again) == len({row["id"] for row in again}) == 300
+    fields = ("product", "category", "urgency", "mood", "order_id")
+    shares = [sum(row["label"][field] == first[row["id"]][field] for row in again) / 300 for field in fields]
+    shares.insert(0, sum(row["label"] == first[row["id"]] for row in again) / 300)
+    card = " ".join(data_path("README.md").read_text(encoding="utf-8").split())
+    told = "all five fields agreed on {:.0%} (product {:.0%}, category, urgency and mood {:.0%} each, order id {:.0%})"
+    assert shares[2] == shares[3] == shares[4]
+    assert told.format(shares[0], shares[1], shares[2], shares[5]) in card
+
+
 def test_the_cards_numbers_in_words_are_the_datas(builder):
     card = data_path("README.md").read_text(encoding="utf-8")
     frames = sum(len(builder.read_jsonl(f"frames_{category}.jsonl")) for category in builder.ORDER_SHARE)
