@@ -85,3 +85,14 @@ def test_full_fine_tuning_changes_every_weight(hw):
     tuned = full_fine_tune(tiny_tokenizer(), hw, rows, 0, steps=2, rate=1e-2, model=model)
     assert all(not torch.equal(value, before[name]) for name, value in tuned.named_parameters())
     assert not tuned.training
+
+
+def test_a_run_in_bfloat16_works_too(small_settings):
+    """Many processors are faster in it, and the notebook's live run then takes it."""
+    precision = {"bf16": True, "fp16": False, "use_cpu": True}
+    hw = Hardware("cpu", "test", torch.bfloat16, precision, 8.0, 1, "standard", 4, False, {}, [])
+    few = FewRows(tiny_tokenizer(), hw, tiny_model().to(torch.bfloat16))
+    with few.lora(rows_for(SHORT, 4, 0), 0, steps=2, rate=0.05) as model:
+        trained = [value for name, value in model.named_parameters() if ".lora_B" in name]
+        assert all(torch.isfinite(value).all() for value in trained) and any(value.abs().max() > 0 for value in trained)
+        assert len(triage_answers(model, few.tokenizer, SHORT[:1], 1)) == 1
