@@ -367,3 +367,12 @@ def test_the_triage_loader_names_the_splits():
 def test_the_data_error_is_a_value_error_and_records_say_max_line():
     assert issubclass(DataError, ValueError)
     assert records.MAX_LINE_BYTES == 100_000
+
+
+def test_a_field_of_one_of_several_types_is_told_in_words(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"kept": 3}\n{"kept": null}\n')
+    schema = {"type": "object", "properties": {"kept": {"type": ["string", "null"]}}}
+    with pytest.raises(records.DataError) as caught:
+        records.load_records(path, schema, unique="")
+    assert [problem.expected for problem in caught.value.problems] == ["expected text or null; found 3"]

@@ -202,7 +202,9 @@ def _wanted(schema: dict[str, Any]) -> str:
     if "enum" in schema:
         return "one of " + ", ".join("null" if value is None else str(value) for value in schema["enum"])
     kind = {"string": "text", "null": "null", "object": "an object", "integer": "a whole number", "number": "a number"}
-    words = kind.get(schema.get("type", ""), f"a value of type {schema.get('type')}")
+    types = schema.get("type", "")
+    several = types if isinstance(types, list) else [types]
+    words = " or ".join(kind.get(each, f"a value of type {each}") for each in several)
     if "pattern" in schema:
         words += f" of the form {schema['pattern'].strip('^$')}"
     if "minLength" in schema or "maxLength" in schema:
