@@ -4,7 +4,7 @@
 
 Every run is written to benchmarks/results/small_finetune.json as soon as it is done, and a run that stands there for
 the same data, model and settings is not done again. The training loops are those of notebook 02. What is chosen is
-chosen on the shop's validation texts, general validation texts and on questions held back from the training pairs; the
+chosen on the shop's validation texts, general validation texts and validation questions; the
 test is touched by the runs of the chosen settings alone.
 """
 
@@ -15,7 +15,6 @@ import json
 import math
 import platform
 import time
-from collections import Counter
 from collections.abc import Sequence
 from importlib.metadata import version
 
@@ -47,12 +46,11 @@ TRIED = {
     "scratch": [{"learning_rate": 5e-4}, {"learning_rate": 1e-3}, {"learning_rate": 2e-3}, {"steps": 480}],
     "continued": [{"learning_rate": rate} for rate in (1e-3, 3e-3, 6e-3)],
     "replay": [0, 2, 4, 8],
-    "answers": [{"learning_rate": rate} for rate in (1e-3, 2e-3, 4e-3, 6e-3)] + [{"epochs": 6}],
+    "answers": [{"learning_rate": rate} for rate in (1e-3, 2e-3, 4e-3)] + [{"epochs": 3}],
 }
 """What is changed of the settings, one run each; a chosen value stands among them."""
 REPLAYED, ANSWERED = ("continued", "replay"), ("continued", "replay", "answers")
 """The parts of the settings that a run with replay, and a run of answers, depends on."""
-HELD_BACK = 120  # facts of which one training pair is kept for choosing; the rest asks for them in another wording
 FINE = (*range(2, 61, 2), 80, 120, 160, 200)
 """Steps at which a run is measured that is asked where it first reaches a loss; others are measured at their end."""
 
@@ -148,9 +146,10 @@ def padded(rows: list[tuple[list[int], list[int]]], pad: int) -> tuple[torch.Ten
     return torch.tensor(inputs), torch.tensor(targets)
 
 
-def identity() -> str:
-    """What every recorded run stands on: texts, questions and the model's weights, as one hash."""
-    texts = [path for kind in ("general", "shop", "qa") for path in sorted(data_path("corpus").glob(f"{kind}_*"))]
+def identity(parts: Sequence[str]) -> str:
+    """What a run of these parts stands on, as one hash: texts, the model's weights and, for answers, the questions."""
+    kinds = ("general", "shop", "qa") if "answers" in parts else ("general", "shop")
+    texts = [path for kind in kinds for path in sorted(data_path("corpus").glob(f"{kind}_*"))]
     files = [*texts, shipped_small_model() / "model.safetensors"]
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
@@ -163,9 +162,7 @@ def load_settings() -> dict:
 def main() -> None:
     settings = load_settings()
     record = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {}
-    if record.get("identity") != identity():
-        record = {"identity": identity(), "runs": {}}
-    record |= {
+    record = {"runs": record.get("runs", {})} | {
         "command": "python benchmarks/record_small_finetune.py",
         "settings": settings,
         "versions": {name: version(name) for name in ("torch", "transformers")},
@@ -179,10 +176,16 @@ def main() -> None:
             part: changed.get(part, settings[part]) if part == "replay" else settings[part] | changed.get(part, {})
             for part in parts
         }
-        if record["runs"].get(name, {}).get("settings") != used:
+        stored, data = record["runs"].get(name, {}), identity(parts)
+        if (stored.get("settings"), stored.get("data")) != (used, data):
             start = time.process_time()
             found = make(used)
-            record["runs"][name] = {"settings": used, **found, "cpu_seconds": round(time.process_time() - start, 1)}
+            record["runs"][name] = {
+                "data": data,
+                "settings": used,
+                **found,
+                "cpu_seconds": round(time.process_time() - start, 1),
+            }
             RESULT.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
             print(name, found, flush=True)
 
@@ -210,15 +213,6 @@ def main() -> None:
             name = f"test, replay {replay}, seed {seed}"
             once(name, REPLAYED, {"replay": replay}, lambda used, s=seed: forgotten(bench, used, s, "test"))
         once(f"test, answers, seed {seed}", ANSWERED, {}, lambda used, s=seed: answered(bench, used, s, choosing=False))
-
-
-def held_back(pairs: list[dict]) -> tuple[list[dict], list[dict]]:
-    """One pair of each of the first HELD_BACK facts that are asked for twice, as test rows; and all other pairs."""
-    twice = [fact for fact, count in Counter(pair["fact"] for pair in pairs).items() if count > 1][:HELD_BACK]
-    first = {pair["fact"]: pair for pair in reversed(pairs)}
-    chosen = [first[fact] for fact in twice]
-    rest = [pair for pair in pairs if not any(pair is other for other in chosen)]
-    return [{"id": str(place), **row} for place, row in enumerate(chosen)], rest
 
 
 def spoken(change: dict) -> str:
@@ -263,13 +257,10 @@ def forgotten(bench: Bench, settings: dict, seed: int, split: str) -> dict:
 
 
 def answered(bench: Bench, settings: dict, seed: int, choosing: bool) -> dict:
-    """Answers before and after tuning; for choosing, on training pairs that are held back."""
+    """Answers before and after tuning, to the test's questions or, for choosing, to those of validation."""
     model = bench.fresh(seed)
     bench.train_text(model, settings["continued"], seed, "validation", settings["replay"])
-    pairs = load_questions("train")
-    rows = load_questions("test")
-    if choosing:
-        rows, pairs = held_back(pairs)
+    pairs, rows = load_questions("train"), load_questions("validation" if choosing else "test")
     before = bench.ask(model, rows)
     bench.train_answers(model, settings["answers"], seed, pairs)
     after = bench.ask(model, rows)

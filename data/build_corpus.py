@@ -21,7 +21,7 @@ TEXTS = {"general": "general", "shop": "shop_text"}
 """File name part -> module in data/corpus/sources."""
 ROWS = {"qa": "shop_qa", "probes": "probes"}
 SPLITS = {"general": ("train", "validation", "test"), "shop": ("train", "validation", "test")}
-SPLITS |= {"qa": ("train", "test"), "probes": ("test",)}
+SPLITS |= {"qa": ("train", "validation", "test"), "probes": ("test",)}
 
 
 def contents() -> dict[str, str]:

@@ -62,6 +62,13 @@ def test_test_questions_are_worded_otherwise():
     assert not leakage.shared_runs(tested, asked, words=5, wordings=NAMES)
 
 
+def test_validation_asks_for_known_facts_in_wordings_that_training_does_not_have():
+    validation = load_questions("validation")
+    assert len(validation) == 120 and {row["fact"] for row in validation} <= {row["fact"] for row in TRAIN}
+    masked = {" ".join(leakage.masked(row["question"], NAMES)) for row in TRAIN}
+    assert not [row for row in validation if " ".join(leakage.masked(row["question"], NAMES)) in masked]
+
+
 def test_asked_says_whether_training_asks_for_the_fact():
     facts = {row["fact"] for row in TRAIN}
     assert all(row["asked"] == (row["fact"] in facts) for row in TEST)
@@ -124,5 +131,5 @@ def test_score_needs_both_and_counts_a_right_answer_only_when_it_ends():
 
 
 def test_unknown_split():
-    with pytest.raises(ValueError, match="train or test"):
-        load_questions("validation")
+    with pytest.raises(ValueError, match="train, validation or test"):
+        load_questions("dev")

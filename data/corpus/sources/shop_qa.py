@@ -1,8 +1,9 @@
 """Questions and answers about the shop and the coast, for instruction tuning: training pairs and the test's rows.
 
 A fact is one field of one record (``product/Harrier tent/price``). Of the facts of each field about one in seven is
-kept out of the training pairs: the texts state it, and nobody asks for it. The test's questions are written by hand
-(shop_questions.txt), in wordings that the pairs do not use.
+kept out of the training pairs: the texts state it, and nobody asks for it. Each other fact is asked for in four
+wordings, drawn from those of its field: two or three here, twelve in qa_wordings.txt. The last two wordings of each field
+there are kept for validation. The test's questions are written by hand (shop_questions.txt), in words of their own.
 """
 
 from __future__ import annotations
@@ -18,10 +19,14 @@ from .shop_text import SEED, counted, facts
 SOURCES = Path(__file__).resolve().parent
 ONE_IN = 7
 """Of so many facts of a field one is not asked for in training."""
+WORDINGS = 4
+"""In so many wordings a fact is asked for in training."""
+KEPT_WORDINGS, VALIDATION_FACTS = 2, 120
+"""Of each field so many wordings are kept for validation, in which so many facts are asked for."""
 
 
 class Field(NamedTuple):
-    """A field that can be asked for: the kind of its answer, wordings of the question, wordings of the answer."""
+    """A field that can be asked for: the kind of its answer, first wordings of the question, wordings of the answer."""
 
     kind: str
     questions: tuple[str, ...]
@@ -217,17 +222,31 @@ def all_facts() -> dict[str, Fact]:
 
 
 def rows(split: str) -> list[dict]:
-    """The pairs of ``train`` (question, answer, kind, value, fact) or the rows of ``test`` (no answer, ``asked``)."""
-    return _train() if split == "train" else _test()
+    """The pairs of ``train`` (question, answer, kind, value, fact) or the rows of another split (no answer, ``asked``)."""
+    return {"train": _train, "validation": _validation, "test": _test}[split]()
+
+
+def question_wordings() -> dict[str, list[str]]:
+    """Every wording of a question, by field: those of ``FIELDS``, then the lines ``field | wording`` of the file."""
+    found = {key: list(field.questions) for key, field in FIELDS.items()}
+    for line in (SOURCES / "qa_wordings.txt").read_text(encoding="utf-8").splitlines():
+        if line.strip() and not line.startswith("#"):
+            key, wording = (part.strip() for part in line.split("|"))
+            found[key].append(wording)
+    return found
 
 
 def _train() -> list[dict]:
     rng = random.Random(f"{SEED} qa train")
+    wordings = question_wordings()
     pairs = []
     for fact in all_facts().values():
         field = FIELDS[fact.field]
         if fact.asked:
-            for question in rng.sample(field.questions, 2):
+            # A wording that names the value ("Is it blue, or …?") is no question for this fact.
+            value = fact.value.casefold().removeprefix("a ").removeprefix("an ")
+            open_ones = [text for text in wordings[fact.field][:-KEPT_WORDINGS] if value not in text.casefold()]
+            for question in rng.sample(open_ones, WORDINGS):
                 answer = rng.choice(field.answers).format(name=fact.name, value=fact.value)
                 pairs.append(
                     {
@@ -242,6 +261,24 @@ def _train() -> list[dict]:
     return pairs
 
 
+def _validation() -> list[dict]:
+    """Facts that the pairs ask for, each in one of its field's kept wordings."""
+    rng = random.Random(f"{SEED} qa validation")
+    wordings = question_wordings()
+    chosen = rng.sample([fact for fact in all_facts().values() if fact.asked], VALIDATION_FACTS)
+    questions = [rng.choice(wordings[fact.field][-KEPT_WORDINGS:]).format(name=fact.name) for fact in chosen]
+    return [
+        _row(f"qa-validation-{number:03d}", _capital(question), fact)
+        for number, (question, fact) in enumerate(zip(questions, chosen, strict=True), start=1)
+    ]
+
+
+def _row(name: str, question: str, fact: Fact) -> dict:
+    kind = FIELDS[fact.field].kind
+    told = {"id": name, "question": question, "kind": kind, "value": fact.value}
+    return {**told, "fact": fact.id, "asked": fact.asked}
+
+
 def _test() -> list[dict]:
     """The hand-written questions, each with its fact: lines of ``fact id | question``."""
     known, found = all_facts(), []
@@ -249,16 +286,7 @@ def _test() -> list[dict]:
         if line.strip() and not line.startswith("#"):
             name, question = (part.strip() for part in line.split("|"))
             fact = known[name]
-            found.append(
-                {
-                    "id": f"qa-test-{len(found) + 1:03d}",
-                    "question": question,
-                    "kind": FIELDS[fact.field].kind,
-                    "value": fact.value,
-                    "fact": fact.id,
-                    "asked": fact.asked,
-                }
-            )
+            found.append(_row(f"qa-test-{len(found) + 1:03d}", question, fact))
     return found
 
 
