@@ -151,7 +151,9 @@ class Bench:
     def curve(self, sizes: list[int], seeds: list[int]) -> None:
         record = self.curve_record()
         self.chosen(record)
-        record.once(lambda: {"general": general_ability(self.few.model, self.tokenizer, self.plan.messages)}, part="untuned")
+        record.once(
+            lambda: {"general": general_ability(self.few.model, self.tokenizer, self.plan.messages)}, part="untuned"
+        )
         for seed in seeds:
             for size in sizes:
                 if seed in self.plan.seeds.get(size, ()):
@@ -225,7 +227,11 @@ class Bench:
         rows = rows_for(self.train, self.plan.start, seed)
         model = full_fine_tune(self.tokenizer, self.hw, rows, seed, self.plan.full_steps, rate)
         test = outcome_bits(self.answers(model, self.test), self.test)
-        return {"rows": rows_hash(rows), "test": test, "general": general_ability(model, self.tokenizer, self.plan.messages)}
+        return {
+            "rows": rows_hash(rows),
+            "test": test,
+            "general": general_ability(model, self.tokenizer, self.plan.messages),
+        }
 
 
 def fields_right(bits: dict[str, str]) -> float:
