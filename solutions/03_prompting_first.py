@@ -1032,7 +1032,8 @@ publish("few-shot prompt", cost.loc["few-shot", "tokens of prompt"], unit="token
 # %% [markdown]
 # ## What to read next
 #
-# - Next in the course: **06 The TRL run** trains the same model on the training messages and asks the same harness.
+# - Next in the course: **04 Data** looks at the rows that a model learns from; **06 The TRL run** then trains the same
+#   model on them and asks the same harness.
 # - On few-shot prompting: Brown and others (2020), *Language models are few-shot learners*. On its habit of repeating
 #   what stands in the examples: Zhao and others (2021), *Calibrate before use*.
 # - On constrained decoding: Willard and Louf (2023), *Efficient guided generation for large language models*; the
