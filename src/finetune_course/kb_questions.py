@@ -23,7 +23,7 @@ _UNIT = "(?:dollar|minute|hour|(?:mon|tues|wednes|thurs|fri|satur|sun)?day|week|
 _REWRITES = (
     (r"[’‘`]", "'"),
     (r"(?<=\d),(?=\d{3}\b)", ""),  # 1,200 dollars
-    (r"(?<=\d):(?=\d\d\b)", "."),  # 8:30 pm
+    (r"(?<=\d):(?=\d\d(?!\d))", "."),  # 8:30 pm
     (r"(?<=\d) ?([ap])\.?m\b\.?", r" \1m"),  # 8.30pm, 8.30 p.m.
     (r"(\$\d+)\.00\b", r"\1"),
     (r" ?(?:%|\bper ?cent\b)", " per cent"),
