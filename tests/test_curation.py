@@ -1,5 +1,6 @@
-"""The messy export and what notebook 04 does with it: builder, key, personal data, label noise."""
+"""The messy export and what notebook 04 does with it: builder, key, personal data, label noise, recorded grids."""
 
+import importlib
 import json
 import random
 import re
@@ -11,10 +12,11 @@ import numpy as np
 import pytest
 
 from finetune_course import curation_grid
+from finetune_course.adapters import data_hash
 from finetune_course.curation import Curation, export_key, export_lines, pipeline_score
 from finetune_course.label_noise import KINDS, MISREAD, as_found, noisy, spoil
 from finetune_course.linear_triage import LinearTriage
-from finetune_course.paths import data_path
+from finetune_course.paths import course_root, data_path
 from finetune_course.personal_data import find_spans, found_table, is_card_number, marked_messages, mask
 from finetune_course.token_colours import mask_html, mask_text
 from finetune_course.triage import FIELDS, allowed_values, load_split, parse_label
@@ -26,6 +28,17 @@ TEST_CARDS = {"4242424242424242", "5555555555554444", "4111111111111111", "37828
 @pytest.fixture(scope="module")
 def train():
     return load_split("train")
+
+
+@pytest.fixture(scope="module")
+def recorder():
+    """benchmarks/record_curation_grid.py as a module."""
+    folder = str(course_root() / "benchmarks")
+    sys.path.insert(0, folder)
+    try:
+        yield importlib.import_module("record_curation_grid")
+    finally:
+        sys.path.remove(folder)
 
 
 # The export
@@ -221,3 +234,95 @@ def test_the_linear_classifier_learns_and_fills_every_field(train):
     assert np.mean([parse_label(answer) == row["label"] for answer, row in zip(answers, train, strict=False)]) > 0.8
     with pytest.raises(ValueError, match="no records"):
         LinearTriage().fit([])
+
+
+# The recorded grids
+
+
+def recorded(name):
+    grid = curation_grid.load_grid(name)
+    if grid is None:
+        pytest.fail(f"Record it with 'python benchmarks/record_curation_grid.py {name}'.", pytrace=False)
+    return grid
+
+
+@pytest.mark.parametrize("name", ["linear", "lora"])
+def test_the_grids_are_of_this_data_and_complete(name, recorder):
+    grid = recorded(name)
+    for split, digest in grid["settings"]["data_sha256"].items():
+        assert digest == data_hash(split), f"The data changed since: {grid['settings']['command']}"
+    for run in grid["runs"]:
+        for split in recorder.SETS:
+            assert len(run[split]) == len(load_split(split)) and set(run[split]) <= {"0", "1"}
+    if name == "linear":
+        points = {(run["size"], run["kind"], run["share"], run["seed"]) for run in grid["runs"]}
+        per_size = (1 + len(KINDS) * (len(recorder.SHARES) - 1)) * len(recorder.SEEDS)
+        assert len(points) == len(grid["runs"]) == len(recorder.SIZES) * per_size
+    else:
+        settings = grid["settings"]
+        assert (settings["usual"], settings["variants"]) == (curation_grid.USUAL, curation_grid.VARIANTS)
+        runs = {(run["name"], run["seed"]) for run in grid["runs"]}
+        wanted = [*curation_grid.ARMS, settings["best_variant"]]
+        assert {(name, seed) for name in wanted for seed in recorder.SEEDS} <= runs
+        tried = {
+            name: run for run in grid["runs"] if run["seed"] == 0 and (name := run["name"]) in curation_grid.VARIANTS
+        }
+        best = max(run["validation_handwritten"].count("1") for run in tried.values())
+        assert tried[settings["best_variant"]]["validation_handwritten"].count("1") == best
+
+
+def test_a_point_of_the_linear_grid_again(recorder, train):
+    stored = recorded("linear")["runs"]
+    wanted = next(
+        run for run in stored if (run["size"], run["kind"], run["share"], run["seed"]) == (160, "misread", 0.4, 1)
+    )
+    again = recorder.linear_point(train, 160, "misread", 0.4, 1)
+    assert again["rows"] == wanted["rows"]
+    for split in recorder.SETS:  # another processor may round a tie the other way
+        assert sum(a != b for a, b in zip(again[split], wanted[split], strict=True)) <= 2
+
+
+@pytest.mark.parametrize("arm", curation_grid.ARMS)
+def test_the_lora_grid_s_rows_again(train, arm):
+    for run in recorded("lora")["runs"]:
+        if run["arm"] == arm:
+            assert curation_grid.rows_hash(curation_grid.rows_of(arm, train, run["seed"])) == run["rows_sha256"]
+
+
+@pytest.mark.slow
+def test_the_first_steps_of_a_lora_run_again(recorder, train):
+    """Three steps of the curated run: the same losses, to what number formats and processors leave."""
+    wanted = next(run for run in recorded("lora")["runs"] if (run["name"], run["seed"]) == ("curated", 0))
+    grid = recorder.Lora({"curated 0": curation_grid.rows_of("curated", train, 0)}, {})
+    settings = curation_grid.settings_of("curated")
+    stage, whole = grid.stage, grid.stage.train
+
+    def three_steps(rate, name, only):
+        return first_steps(stage, rate, name, only, 3)
+
+    stage.train = three_steps
+    losses = curation_grid.train_category(stage, "curated 0", 0, **settings)
+    stage.train = whole
+    assert losses == pytest.approx(wanted["first_losses"], rel=0.03)
+
+
+def first_steps(stage, rate, name, only, count):
+    """The first ``count`` steps of a run of ``len(only)`` steps: the learning rate rises as in the whole run."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    from finetune_course.lora_layer import trained
+    from finetune_course.short_runs import _ramp
+
+    adam = torch.optim.AdamW(trained(stage.model), lr=rate, weight_decay=0.0)
+    schedule = torch.optim.lr_scheduler.LambdaLR(adam, _ramp(len(only)))
+    losses = []
+    for place in only[:count]:
+        scores, right, _ = stage.logits(*stage.sets[name][place])
+        loss = cross_entropy(scores, right)
+        loss.backward()
+        adam.step()
+        schedule.step()
+        adam.zero_grad()
+        losses.append(loss.item())
+    return losses
