@@ -552,7 +552,8 @@ recorded = {run["format"]: [int(i >= len(found["another answer"])) for found in 
 pd.DataFrame({"messages": {k: len(v) for k, v in recorded.items()}, "answers the same": {k: percent(*interval(v)) for k, v in recorded.items()}})
 
 # %% [markdown]
-# Where a row is below 100%, merging turned answers. An adapter kept beside the layer keeps its own digits and can be swapped; a
+# Where a format is below 100%, answers turned. Hold that against the control above: in bfloat16 other batches alone can turn
+# an answer, so not each of these differences is the merge's. An adapter kept beside the layer keeps its own digits and can be swapped; a
 # merged one should be **scored again after the merge**, in the format in which it will be served. (What merging saves in
 # time is measured in notebook 08.)
 
