@@ -5,6 +5,7 @@ from dataclasses import replace
 import psutil
 import pytest
 import torch
+from trl import SFTConfig
 
 from finetune_course import hardware
 from finetune_course.hardware import UnknownProfile, choose_precision, inspect_hardware, measure_rates
@@ -67,8 +68,18 @@ def test_a_cards_capability_decides(card, capability, dtype, precision, why, pro
 )
 def test_a_processors_measured_rate_decides(rates, profile, dtype, precision, why):
     chosen = choose_precision("cpu", rates, None, profile)
-    assert chosen[:2] == (dtype, precision)
+    assert chosen[0] == dtype
+    assert chosen[1] == precision | ({"use_cpu": True} if precision["bf16"] else {})
     assert why in chosen[2]
+
+
+@pytest.mark.parametrize("rates", [FAST_BF16, SLOW_BF16])
+@pytest.mark.parametrize("profile", ["standard", "small"])
+def test_the_trainers_own_configuration_takes_a_processors_switches(rates, profile, tmp_path):
+    """transformers refuses bf16 on a machine without a GPU unless it is told that the CPU is meant."""
+    dtype, precision, _ = choose_precision("cpu", rates, None, profile)
+    arguments = SFTConfig(output_dir=str(tmp_path), report_to="none", **precision)
+    assert arguments.bf16 == (dtype is torch.bfloat16)
 
 
 def test_apples_gpu_trains_in_float32():
@@ -81,7 +92,7 @@ def test_never_both_kinds_of_half_precision():
         for rates in (FAST_BF16, SLOW_BF16):
             for profile in hardware.PROFILES:
                 dtype, precision, _ = choose_precision(device, rates, capability, profile)
-                assert sum(precision.values()) <= 1
+                assert precision["bf16"] + precision["fp16"] <= 1
                 assert precision["bf16"] == (dtype == torch.bfloat16) and precision["fp16"] == (dtype == torch.float16)
 
 
@@ -89,11 +100,11 @@ def test_never_both_kinds_of_half_precision():
     ("faked", "profile", "batch", "checkpointing"),
     [
         ({"device": "cpu"}, "standard", 32, False),
-        ({"device": "cpu", "memory": 2e9}, "small", 8, True),
-        ({"device": "cpu", "memory": 3.99e9}, "small", 8, True),
+        ({"device": "cpu", "memory": 2e9}, "small", 4, True),
+        ({"device": "cpu", "memory": 3.99e9}, "small", 4, True),
         ({"device": "cpu", "memory": 4e9}, "standard", 32, False),
         ({"device": "cuda", "capability": (7, 5), "rates": GPU_RATES}, "standard", 64, False),
-        ({"device": "cuda", "capability": (7, 5), "rates": GPU_RATES, "memory": 2e9}, "small", 8, True),
+        ({"device": "cuda", "capability": (7, 5), "rates": GPU_RATES, "memory": 2e9}, "small", 4, True),
     ],
 )
 def test_profile_and_batch_follow_from_the_machine(machine, faked, profile, batch, checkpointing):
@@ -113,7 +124,7 @@ def test_the_small_profile_can_be_asked_for(machine, monkeypatch):
     assert inspect_hardware().dtype == torch.float32
     monkeypatch.setenv("COURSE_PROFILE", " small ")
     found = inspect_hardware()
-    assert (found.profile, found.dtype, found.eval_batch) == ("small", torch.bfloat16, 8)
+    assert (found.profile, found.dtype, found.eval_batch) == ("small", torch.bfloat16, 4)
     assert "The small profile, as COURSE_PROFILE says." in found.reasons
     assert inspect_hardware("standard").profile == "standard"  # the argument goes before the environment
     monkeypatch.setenv("COURSE_PROFILE", "")
@@ -165,7 +176,7 @@ def test_this_machine_can_be_inspected():
     assert all(rate > 0 for rate in found.rates.values()) and "float32" in found.rates
     table = found.table()
     assert list(table.columns) == ["value"]
-    assert table.loc["answered together", "value"] == "8 messages"
+    assert table.loc["answered together", "value"] == "4 messages"
     assert not any("training" in row for row in table.index)  # the recipe decides, not the machine
     assert table.loc["profile", "value"] == "small"
     assert table.loc["gradient checkpointing", "value"] == "on"

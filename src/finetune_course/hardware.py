@@ -149,20 +149,24 @@ def choose_precision(
         return torch.float16, {"bf16": False, "fp16": True}, why
     if device == "mps":
         return torch.float32, {"bf16": False, "fp16": False}, "On Apple's GPU float32 is the safe choice for training."
+    on_cpu = {
+        "bf16": True,
+        "fp16": False,
+        "use_cpu": True,
+    }  # without use_cpu, transformers refuses bf16 where no GPU is
     single, half = rates["float32"], rates["bfloat16"]
     measured = f"a matrix product runs at {half:,.0f} GFLOP/s in bfloat16 and {single:,.0f} in float32"
     if half > 1.2 * single:
-        return torch.bfloat16, {"bf16": True, "fp16": False}, f"bfloat16, because here {measured}."
+        return torch.bfloat16, on_cpu, f"bfloat16, because here {measured}."
     if profile == "small":
-        why = f"bfloat16 for its half memory, although here {measured}."
-        return torch.bfloat16, {"bf16": True, "fp16": False}, why
+        return torch.bfloat16, on_cpu, f"bfloat16 for its half memory, although here {measured}."
     return torch.float32, {"bf16": False, "fp16": False}, f"float32, because here {measured}."
 
 
 def _choose_batch(device: str, profile: str) -> tuple[int, bool, str]:
     """Messages answered together, whether training recomputes activations to save memory, and the reason."""
     if profile == "small":
-        return 8, True, "8 messages are answered together, and gradient checkpointing is on: slower, in less memory."
+        return 4, True, "4 messages are answered together, and gradient checkpointing is on: slower, in less memory."
     batch = 64 if device == "cuda" else 32
     return batch, False, f"{batch} messages are answered together: every weight that is read then serves all of them."
 
