@@ -31,10 +31,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, TrainerCallback, set_seed
 from trl import SFTConfig, SFTTrainer
 
+from finetune_course.allocator import keep_freed_memory
 from finetune_course.completion_trainer import triage_trainer
 from finetune_course.hardware import inspect_hardware, measure_rates
 from finetune_course.paths import course_root
-from finetune_course.training import keep_freed_memory, prompt_completion, quiet_libraries
+from finetune_course.training import prompt_completion, quiet_libraries
 from finetune_course.triage import instructions, label_text, load_split
 from finetune_course.weights import weights
 

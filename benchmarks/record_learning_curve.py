@@ -21,6 +21,7 @@ from pathlib import Path
 
 from transformers import AutoTokenizer
 
+from finetune_course.allocator import keep_freed_memory
 from finetune_course.curation_grid import from_bits, rows_hash
 from finetune_course.data_rounds import ADDED, START, error_kinds, mend
 from finetune_course.few_rows import FULL_STEPS, STEPS, FewRows, full_fine_tune, rows_for, triage_answers
@@ -28,7 +29,7 @@ from finetune_course.general_ability import general_ability
 from finetune_course.grid_record import GridRecord, Run, outcome_bits, triage_identity
 from finetune_course.hardware import inspect_hardware
 from finetune_course.paths import course_root
-from finetune_course.training import keep_freed_memory, quiet_libraries, triage_settings
+from finetune_course.training import quiet_libraries, triage_settings
 from finetune_course.triage import FIELDS, load_split
 from finetune_course.weights import weights
 

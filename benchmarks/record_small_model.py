@@ -25,6 +25,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, set_seed
 
+from finetune_course.allocator import keep_freed_memory
 from finetune_course.evaluate import interval
 from finetune_course.paths import data_path
 from finetune_course.probes import answers, load_probes, model_nats
@@ -41,7 +42,7 @@ from finetune_course.small_model import (
     shipped_small_model,
     token_loss,
 )
-from finetune_course.training import keep_freed_memory, quiet_libraries
+from finetune_course.training import quiet_libraries
 
 WARM_UP, WEIGHT_DECAY = 30, 0.1
 LIBRARIES = ("torch", "transformers", "tokenizers")

@@ -27,13 +27,14 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
 
 from finetune_course.adapters import data_hash
+from finetune_course.allocator import keep_freed_memory
 from finetune_course.completion_trainer import triage_trainer
 from finetune_course.evaluate import interval, score
 from finetune_course.generation import answer_all
 from finetune_course.hardware import inspect_hardware
 from finetune_course.lower_half import SeveralEpochsTrainer
 from finetune_course.paths import course_root, data_path
-from finetune_course.training import keep_freed_memory, quiet_libraries, triage_settings
+from finetune_course.training import quiet_libraries, triage_settings
 from finetune_course.triage import load_split
 from finetune_course.weights import weights
 

@@ -22,12 +22,13 @@ from peft.optimizers import create_loraplus_optimizer
 from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, set_seed
 from trl import SFTConfig
 
+from finetune_course.allocator import keep_freed_memory
 from finetune_course.conversations import hold_conversations
 from finetune_course.grid_record import GridRecord, Run
 from finetune_course.hardware import inspect_hardware
 from finetune_course.lower_half import SeveralEpochsTrainer
 from finetune_course.paths import course_root, data_path
-from finetune_course.training import keep_freed_memory, quiet_libraries, triage_settings
+from finetune_course.training import quiet_libraries, triage_settings
 from finetune_course.voice import load_conversations, load_split, persona, prompt_completion, trained_prompt
 from finetune_course.weights import weights
 

@@ -39,9 +39,11 @@ pd.DataFrame({"version": {name: version(name) for name in libraries}})
 # The hardware decides the number format and how many messages go through the model at once.
 
 # %%
+from finetune_course.allocator import set_allocator
 from finetune_course.hardware import inspect_hardware
 
 hw = inspect_hardware()
+set_allocator(hw.profile)
 hw.table()
 
 # %% [markdown]
@@ -179,6 +181,10 @@ from collections import Counter
 most_common = {field: Counter(row["label"][field] for row in train).most_common(1)[0][0] for field in FIELDS}
 
 
+def messages_of(records):
+    return [record["message"] for record in records]
+
+
 def no_thought(message):
     digits = re.search(r"(?<!\d)\d{5}(?!\d)", message)
     return label_text({**most_common, "order_id": f"WW-{digits[0]}" if digits else None})
@@ -196,17 +202,17 @@ no_thought(sets["validation_handwritten"][0]["message"])
 
 # %%
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.pipeline import make_pipeline, make_union
+from sklearn.pipeline import make_union
 from sklearn.svm import LinearSVC
 
-texts, classifiers = [row["message"] for row in train], {}
+words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+pieces = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True)
+features, classifiers = make_union(words, pieces), {}
+table = features.fit_transform(messages_of(train))
 for field in ("category", "product", "urgency", "mood"):
-    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
-    pieces = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True)
-    classifiers[field] = make_pipeline(make_union(words, pieces), LinearSVC())
-    classifiers[field].fit(texts, [str(row["label"][field]) for row in train])
+    classifiers[field] = LinearSVC(random_state=0).fit(table, [str(row["label"][field]) for row in train])
 
-features, machine = classifiers["category"]
+machine = classifiers["category"]
 row = machine.coef_[list(machine.classes_).index("faulty")]
 heaviest = features.get_feature_names_out()[row.argsort()[::-1][:10]]
 print("what speaks most for 'faulty':", *(repr(name.split("__")[1]) for name in heaviest))
@@ -217,14 +223,11 @@ print("what speaks most for 'faulty':", *(repr(name.split("__")[1]) for name in 
 
 # %%
 def linear_records(messages):
-    columns = {field: model.predict(messages) for field, model in classifiers.items()}
+    table = features.transform(messages)
+    columns = {field: machine.predict(table) for field, machine in classifiers.items()}
     for place, message in enumerate(messages):
         label = {field: None if column[place] == "None" else str(column[place]) for field, column in columns.items()}
         yield label_text({**parse_label(no_thought(message)), **label})
-
-
-def messages_of(records):
-    return [record["message"] for record in records]
 
 
 opponents = {

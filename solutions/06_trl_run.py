@@ -42,12 +42,13 @@ pd.DataFrame({"version": {name: version(name) for name in libraries}})
 # The machine decides the number format, the batch for scoring and whether to save memory. It also says why.
 
 # %%
+from finetune_course.allocator import set_allocator
 from finetune_course.hardware import inspect_hardware
-from finetune_course.training import keep_freed_memory, quiet_libraries
+from finetune_course.training import quiet_libraries
 
 quiet_libraries()
-keep_freed_memory()
 hw = inspect_hardware()
+set_allocator(hw.profile)
 for reason in hw.reasons:
     print("-", reason)
 
@@ -533,6 +534,22 @@ assert optimiser_steps(1, 1, 16, 7) == 7
 ### END HIDDEN TESTS
 
 # %% [markdown]
+# ## Save it
+#
+# What was learned is the adapter. The 135 million base weights were not touched, so only the adapter is saved; whoever
+# has the same base can use it.
+
+# %%
+from pathlib import Path
+
+from finetune_course.adapters import own_adapter_folder
+
+adapter_folder = own_adapter_folder("triage")
+trainer.model.save_pretrained(adapter_folder)
+for path in sorted(Path(adapter_folder).iterdir()):
+    print(f"{path.name:28} {path.stat().st_size / 1e6:6.2f} MB")
+
+# %% [markdown]
 # ## Stop and resume
 #
 # A free session ends, a laptop goes to sleep, a machine is taken back. Say it happened near the end: the process is
@@ -541,15 +558,27 @@ assert optimiser_steps(1, 1, 16, 7) == 7
 # saved, the last steps must have the same losses as in the run that was never stopped.
 
 # %%
-from pathlib import Path
-
 checkpoints = sorted(Path(run_folder).glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
 print([path.name for path in checkpoints])
 print(sorted(path.name for path in checkpoints[0].iterdir()))
 
 # %% [markdown]
 # Beside the adapter a checkpoint holds the optimiser's memory, the schedule, the state of the random numbers and the
-# trainer's own diary: all that "the same run" means. Now the new base, the new trainer, and the oldest checkpoint.
+# trainer's own diary: all that "the same run" means. First the old process has to be gone. Of the trainer and the model
+# nothing stays in memory but a copy of the trained matrices, to compare with.
+
+# %%
+import gc
+
+from peft import PeftModel, get_peft_model_state_dict
+
+trained = {name: matrix.detach().clone() for name, matrix in get_peft_model_state_dict(trainer.model).items()}
+del trainer, model
+gc.collect()
+print(f"kept: {len(trained)} matrices, {sum(matrix.nbytes for matrix in trained.values()) / 1e6:.0f} MB")
+
+# %% [markdown]
+# Now the new base, the new trainer, and the oldest checkpoint.
 
 # %%
 fresh = AutoModelForCausalLM.from_pretrained(weights(), dtype=hw.dtype).to(hw.device)
@@ -575,29 +604,17 @@ assert largest < 0.02, f"The resumed run differs by {largest:.3f}"
 comparison.round(3).head(5)
 
 # %% [markdown]
-# ## Save it, load it
+# ## Load it
 #
-# What was learned is the adapter. The 135 million base weights were not touched, so only the adapter is saved; whoever
-# has the same base can use it.
+# The adapter that was saved before the stop, loaded onto an untouched base model, is the same adapter, number for
+# number, and its greedy answer is the same:
 
 # %%
-from finetune_course.adapters import own_adapter_folder
-
-adapter_folder = own_adapter_folder("triage")
-trainer.model.save_pretrained(adapter_folder)
-for path in sorted(Path(adapter_folder).iterdir()):
-    print(f"{path.name:28} {path.stat().st_size / 1e6:6.2f} MB")
-
-# %% [markdown]
-# Loaded onto an untouched base model it is the same adapter, number for number, and its greedy answer is the same:
-
-# %%
-from peft import PeftModel, get_peft_model_state_dict
-
 del fresh, resumed
+gc.collect()
 base = AutoModelForCausalLM.from_pretrained(weights(), dtype=hw.dtype).to(hw.device)
 loaded = PeftModel.from_pretrained(base, adapter_folder).eval()
-trained, read_back = (get_peft_model_state_dict(each) for each in (trainer.model, loaded))
+read_back = get_peft_model_state_dict(loaded)
 assert trained.keys() == read_back.keys()
 assert all(torch.equal(trained[name], read_back[name]) for name in trained)
 again = loaded.generate(**ids, max_new_tokens=40, do_sample=False)
@@ -668,6 +685,8 @@ recorded.table
 from finetune_course.constrained import Constraint, schema_grammar
 from finetune_course.triage import label_schema
 
+del loaded, base
+gc.collect()
 base = AutoModelForCausalLM.from_pretrained(weights(), dtype=hw.dtype).to(hw.device)
 shipped = PeftModel.from_pretrained(base, shipped_adapter("triage")).eval()
 shipped_answers = answers_of(shipped, handwritten)
@@ -724,10 +743,9 @@ plots.show(plots.interval_plot(table), alt="Share of hand-written messages right
 # its input until the backward pass has used it. `activation_memory` counts the last, tensor by tensor.
 
 # %%
-import gc
 import time
 
-del trainer, loaded, shipped, base, model
+del shipped, base
 gc.collect()
 
 from finetune_course.training import activation_memory, tensor_memory

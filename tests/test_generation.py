@@ -4,7 +4,10 @@ The model is a tiny untrained one: what is tested is how tokens, masks and cache
 large, so that its answers differ from message to message.
 """
 
+import copy
+import gc
 import json
+import weakref
 
 import pytest
 import torch
@@ -127,8 +130,17 @@ def test_the_model_is_left_as_it_was_even_after_an_error(model, tokenizer):
     assert model.config._attn_implementation == before
 
 
+def test_a_model_that_was_asked_can_be_let_go(model, tokenizer):
+    """Something global that keeps the last model alive would cost 2 GB machines a whole model."""
+    asked = copy.deepcopy(model)
+    answer_all(asked, tokenizer, CHAT, MESSAGES[:2], max_new_tokens=2)
+    alive = weakref.ref(asked)
+    del asked
+    gc.collect()
+    assert alive() is None
+
+
 def test_a_lora_model_is_answered_like_any_other(model, tokenizer):
-    import copy
 
     from peft import LoraConfig, get_peft_model
 

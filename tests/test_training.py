@@ -3,7 +3,6 @@
 The models are random and tiny (tests/tiny_training.py); test_training_traps.py does it with the real tokenizer.
 """
 
-import ctypes
 import hashlib
 import inspect
 import itertools
@@ -29,7 +28,7 @@ from trl import SFTConfig, SFTTrainer
 
 from finetune_course import adapters, keynumbers, live_loss, training
 from finetune_course.completion_trainer import CompletionTrainer
-from finetune_course.training import keep_freed_memory, prompt_completion, quiet_libraries, tensor_memory
+from finetune_course.training import prompt_completion, quiet_libraries, tensor_memory
 
 # TRL and PEFT use the older name of a switch; quiet_libraries silences it for learners, and is tested below.
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")
@@ -313,18 +312,6 @@ def test_activations_of_one_product_are_its_input_counted_once():
 
 
 # Switches that a notebook may run twice
-
-
-def test_keeping_freed_memory_twice_and_without_glibc(monkeypatch):
-    first = keep_freed_memory()
-    assert keep_freed_memory() is first
-    assert first is (sys.platform == "linux" and bool(os.confstr("CS_GNU_LIBC_VERSION")))
-
-    def missing(name):
-        raise OSError(name)
-
-    monkeypatch.setattr(ctypes, "CDLL", missing)
-    assert keep_freed_memory() is False
 
 
 def test_quieting_twice_adds_nothing(monkeypatch):

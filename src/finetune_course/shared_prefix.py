@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from transformers import AttentionInterface, AttentionMaskInterface, Cache, DynamicCache, DynamicLayer
@@ -17,6 +18,8 @@ from transformers.masking_utils import eager_mask
 
 _NAME = "shared_prefix"
 _QUERIES = 512
+# transformers keeps what is registered for good: a method of the prefix would keep its model in memory for good too.
+_ACTIVE: ContextVar[SharedPrefix] = ContextVar("the prefix that the model attends to")
 
 
 class SharedPrefix:
@@ -37,15 +40,17 @@ class SharedPrefix:
     def attention(self) -> Iterator[None]:
         """Within it, the model attends to the shared tokens before its own. Afterwards it is as it was."""
         before = self.model.config._attn_implementation
-        AttentionInterface.register(_NAME, self._attend)
+        AttentionInterface.register(_NAME, _attend_to_active)
         AttentionMaskInterface.register(_NAME, eager_mask)
+        token = _ACTIVE.set(self)
         self.model.set_attn_implementation(_NAME)
         try:
             yield
         finally:
             self.model.set_attn_implementation(before)
+            _ACTIVE.reset(token)
 
-    def _attend(self, module, query, key, value, attention_mask, scaling, **kwargs):
+    def attend(self, module, query, key, value, attention_mask, scaling, **kwargs):
         """Attention of ``query`` (rows, heads, new, width) over the shared and the row's own states."""
         rows, heads, new, width = query.shape
         kinds = key.shape[1]  # key/value heads; each serves heads // kinds query heads
@@ -62,6 +67,10 @@ class SharedPrefix:
         own_part, own_weight = _softmax_sum(grouped * scaling @ key.transpose(2, 3) + mask, value)
         mixed = own_part + torch.sigmoid(shared_weight - own_weight).to(value.dtype) * (shared_part - own_part)
         return mixed.reshape(rows, heads, new, width).transpose(1, 2).contiguous(), None
+
+
+def _attend_to_active(*args, **kwargs):
+    return _ACTIVE.get().attend(*args, **kwargs)
 
 
 def _softmax_sum(scores: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import yaml
 
+from .allocator import keep_freed_memory as keep_freed_memory  # notebook 01 takes it from here
 from .paths import data_path
 from .triage import label_text
 
@@ -73,21 +74,6 @@ def _bytes(tensor: torch.Tensor) -> int:
 def _plain(optimizer):
     """The torch optimizer inside Accelerate's wrapper."""
     return getattr(optimizer, "optimizer", optimizer)
-
-
-def keep_freed_memory() -> bool:
-    """Ask glibc to keep freed memory for the next step instead of handing it back to the system; True if it agreed.
-
-    A training step frees and takes the same blocks again and again; each hand-back costs page faults. Linux only.
-    """
-    import ctypes
-
-    trim_threshold, mmap_threshold = -1, -3  # constants of glibc's malloc.h
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except OSError:  # not glibc: macOS, Windows, musl
-        return False
-    return bool(mallopt(trim_threshold, 2**31 - 1) and mallopt(mmap_threshold, 2**25))
 
 
 def quiet_libraries() -> None:
