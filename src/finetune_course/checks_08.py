@@ -21,11 +21,11 @@ _PYTHON = "That is Python's spelling (single quotes, None), not JSON: use json.d
 @check("8.1")
 def percentile(answer: Callable[[list, float], Any]) -> None:
     """Check of exercise 8.1: ``answer(seconds, share)`` is the smallest latency that ``share`` of the calls kept to."""
-    waits = [0.9, 0.2, 4.0, 0.3, 0.5, 0.4, 0.8, 0.6, 0.7, 1.0]
+    waits = [0.9, 0.2, 4.0, 0.3, 1.0, 0.4, 0.8, 0.6, 0.7, 0.5]
     found = ask(answer, waits, 0.9)
     refuse(
         found,
-        (0.4, "You took the 9th of the list as it came. Sort the latencies first."),
+        (0.5, "You took the 9th of the list as it came. Sort the latencies first."),
         (0.7, "You took the 9th of the list as it came. Sort the latencies first."),
         (4.0, "With 10 calls, 9 of them make up a share of 0.9: the 9th is enough. Did your index count from 1?"),
         (0.94, "That is the mean. One slow call pulls it up, and nobody ever waited that long."),
@@ -65,23 +65,25 @@ def _unchanged(answer: Callable[[list, float], Any], waits: list[float]) -> None
 @check("8.2")
 def may_ship(answer: Callable[[float, float, float], Any]) -> None:
     """Check of exercise 8.2: ``answer(low, high, margin)`` is True where a loss of ``margin`` or more is ruled out."""
+    zero = "No reason to refuse: zero may be inside, as a loss of 5 points is ruled out, and that is the question."
+    unsure = (
+        "The difference might be a loss of 12 points. Too few messages to know is no reason to ship: look at the lower "
+        "end, not at the middle or the upper end."
+    )
+    agreed = (
+        "A little worse for certain, but by less than the margin that was agreed on before anybody looked: the gate "
+        "lets it pass."
+    )
     cases = (
-        ((-0.02, 0.06, 0.05), True, "An interval that contains zero is no reason to refuse: a loss of 5 points is ruled "
-         "out, and that is the gate's question."),
-        ((-0.30, -0.10, 0.05), False, "This one loses 10 points at the very best. Is the comparison the wrong way round?"),
-        ((-0.12, 0.09, 0.05), False, "The difference might be a loss of 12 points. Too few messages to know is no reason "
-         "to ship: look at the lower end, not at the middle or the upper end."),
-        ((0.01, 0.08, 0.05), True, "Better for certain, and refused? The gain need not reach the margin: the margin is the "
-         "loss that we can live with."),
-        ((-0.04, -0.01, 0.05), True, "A little worse for certain, but by less than the margin that was agreed on before "
-         "anybody looked: the gate lets it pass."),
-        ((-0.05, 0.01, 0.05), False, "A loss of just 5 points is still possible here. Ruled out means above -margin, "
-         "not equal to it."),
-        ((-0.02, 0.06, 0.01), False, "With a margin of one point a possible loss of two is too much. Did you use the "
-         "margin that is given?"),
-        ((-0.08, 0.01, 0.10), True, "With a margin of ten points a possible loss of eight can be lived with. Did you use "
-         "the margin that is given?"),
-    )  # fmt: skip
+        ((-0.02, 0.06, 0.05), True, zero),
+        ((-0.30, -0.10, 0.05), False, "It loses 10 points at the very best. Is the sign the wrong way round?"),
+        ((-0.12, 0.09, 0.05), False, unsure),
+        ((0.01, 0.08, 0.05), True, "Better for certain, and refused? The gain need not reach the margin of loss."),
+        ((-0.04, -0.01, 0.05), True, agreed),
+        ((-0.05, 0.01, 0.05), False, "A loss of just 5 points is still possible: ruled out means above -margin."),
+        ((-0.02, 0.06, 0.01), False, "With a margin of 1 point a loss of 2 is too much. Did you use the given margin?"),
+        ((-0.08, 0.01, 0.10), True, "With a margin of 10 points a loss of 8 will do. Did you use the given margin?"),
+    )
     for inputs, right, sentence in cases:
         found = ask(answer, *inputs)
         found = found.item() if hasattr(found, "item") else found
@@ -97,32 +99,29 @@ def calls_to_break_even(answer: Callable[[float, float, float], Any]) -> None:
     ``once`` is in dollars; the two prices are dollars for 1,000 calls.
     """
     found = ask(answer, 600.0, 0.10, 0.70)
+    alone = "You divided by the price of prompting alone. A tuned call costs something too: divide by what one saves."
+    times = "You multiplied by the saving. Divide: how often does the saving fit into 600 dollars?"
     refuse(
         found,
         (1_000, "Those are thousands of calls: the two prices are for 1,000 calls, so multiply by 1,000."),
-        (600 / 0.7, "You divided by the price of prompting alone. Each tuned call costs something too: divide by what "
-         "one saves."),
-        (600 / 0.7 * 1000, "You divided by the price of prompting alone. Each tuned call costs something too: divide by "
-         "what one saves."),
-        (600 / 0.1 * 1000, "You divided by the price of the tuned calls. What pays the bill back is the difference."),
+        (600 / 0.7, alone),
+        (600 / 0.7 * 1000, alone),
+        (600 / 0.1 * 1000, "You divided by the price of tuned calls. What pays the bill back is the difference."),
         (600 / 0.8 * 1000, "You added the two prices. What pays the bill back is their difference."),
-        (1, "You divided by 1,000 instead of multiplying: 600 dollars at 0.60 dollars saved per 1,000 calls."),
+        (1, "You divided by 1,000 instead of multiplying: 0.60 dollars are saved per 1,000 calls."),
         (-1_000_000, "The sign: prompted minus tuned is what a call saves."),
-        (600 * 0.6, "You multiplied by the saving. Divide: how often does the saving fit into 600 dollars?"),
-        (600 * 0.6 * 1000, "You multiplied by the saving. Divide: how often does the saving fit into 600 dollars?"),
-    )  # fmt: skip
+        (600 * 0.6, times),
+        (600 * 0.6 * 1000, times),
+    )
     require_close(found, 1_000_000, "600 dollars, and 0.60 dollars saved with every 1,000 calls.", 1.0)
     dearer = ask(answer, 600.0, 0.70, 0.10)
     never = "Where a tuned call is dearer, tuning is never the cheaper way: return math.inf."
     require(not (isinstance(dearer, (int, float)) and dearer < 0), f"{never} A negative number of calls means nothing.")
     require(_number(dearer, never) == math.inf, never)
     same = ask(answer, 600.0, 0.30, 0.30)
-    require(
-        _number(same, never) == math.inf, "At the same price a call saves nothing, so 600 dollars never come back: inf."
-    )
-    require_close(
-        ask(answer, 0.0, 0.10, 0.70), 0, "Nothing was paid beforehand, so tuning is cheaper from the start: 0."
-    )
+    nothing = "At the same price a call saves nothing, and 600 dollars never come back: inf."
+    require(_number(same, never) == math.inf, nothing)
+    require_close(ask(answer, 0.0, 0.10, 0.70), 0, "Nothing was paid beforehand: tuning is cheaper from the start, 0.")
     half = ask(answer, 1.0, 0.0, 3.0)
     require_close(half, 1000 / 3, "Return the exact number, without rounding: 333.33 here.", 1e-6)
     passed("A million calls: at 10,000 a day that is a hundred days, and at 100 a day it is 27 years.")
@@ -143,32 +142,24 @@ def chat_line(answer: Callable[[str, str, dict], Any]) -> None:
     line = ask(answer, system, message, record)
     require(not isinstance(line, dict), "You returned a dictionary. A line of the file is text: use json.dumps.")
     require(isinstance(line, str), f"Return the line as text; your code returned a {type(line).__name__}.")
-    require(
-        "\n" not in line.strip("\n"), "The line has a line break in it: leave `indent` away, JSONL is a row a line."
-    )
+    require("\n" not in line.strip("\n"), "The line has a line break in it: leave `indent` away, one row is one line.")
     require(not line.endswith("\n"), "Leave the line break at the end away: whoever writes the file adds it.")
     try:
         row = json.loads(line)
     except ValueError:
         quoted = line.lstrip().startswith(("{'", "[{'"))
-        raise WrongAnswer(
-            _PYTHON if quoted else "The line is no JSON: build a dictionary and use json.dumps."
-        ) from None
-    require(
-        isinstance(row, dict) and set(row) != {"prompt", "completion"},
-        "That is TRL's form. A service wants `messages`.",
-    )
+        raise WrongAnswer(_PYTHON if quoted else "The line is no JSON: use json.dumps on a dictionary.") from None
+    require(isinstance(row, dict), "The line should be an object with the key `messages`.")
+    require(set(row) != {"prompt", "completion"}, "That is TRL's form. A service wants `messages`.")
     require(set(row) == {"messages"}, "The line is an object with one key, `messages`, and nothing else.")
     messages = row["messages"]
     require(isinstance(messages, list) and messages, "`messages` is a list of messages.")
-    require(all(isinstance(m, dict) and set(m) == {"role", "content"} for m in messages),
-            "Every message has exactly two keys, `role` and `content`.")  # fmt: skip
+    two_keys = all(isinstance(message, dict) and set(message) == {"role", "content"} for message in messages)
+    require(two_keys, "Every message has exactly two keys, `role` and `content`.")
     roles = [m["role"] for m in messages]
     require(roles != ["user", "assistant"], _SYSTEM)
     require("assistant" in roles, _LAST)
-    require(
-        roles == ["system", "user", "assistant"], f"The roles should be system, user, assistant; yours are {roles}."
-    )
+    require(roles == ["system", "user", "assistant"], f"Expected the roles system, user, assistant, not {roles}.")
     told, asked, said = (m["content"] for m in messages)
     require(told == system, "The system message should hold the system prompt, unchanged.")
     require(asked == message, "The customer's message should arrive unchanged: quotes, line break, dash and all.")
@@ -182,9 +173,7 @@ def chat_line(answer: Callable[[str, str, dict], Any]) -> None:
     require(not isinstance(came, str), "The record was turned into JSON text twice: once is enough for the content.")
     require(came == record, "The assistant's text should be the record, all its fields and values (null for None).")
     wanted = '{"category":"delivery","product":null}'
-    require(
-        said == wanted, "The record should be written as the course writes it, without spaces: separators=(',', ':')."
-    )
+    require(said == wanted, "Write the record as the course does, without spaces: separators=(',', ':').")
     other = json.loads(ask(answer, "Sort it.", "Hello", {"category": "store"}))
     require(other["messages"][0]["content"] == "Sort it.", "Use the system prompt that is given, not a fixed one.")
     passed("One line, three messages, and JSON inside JSON: this file can go to any of three services.")

@@ -12,11 +12,11 @@ from . import plots
 from .costs import break_even, hosted_call, own_call
 
 
-def cost_figure(once: float, tuned_call: float, prompted: dict[str, float], days: float | None = None) -> Figure:
+def cost_figure(once: float, tuned_call: float, prompted: dict[str, float], mark: float | None = None) -> Figure:
     """Total dollars against the number of calls (both axes logarithmic): a tuned model and some prompted ones.
 
-    ``once`` is paid before the first tuned call, ``prompted`` maps a name to dollars a call, ``days`` marks the calls of
-    a month at 10,000 a day where given. A cross stands where two lines meet.
+    ``once`` is paid before the first tuned call, ``prompted`` maps a name to dollars a call, ``mark`` is a number of
+    calls to mark with a dotted line. A cross stands where two lines meet.
     """
     calls = np.logspace(2, 8, 200)
     figure, ax = plots.figure(height=4.2)
@@ -28,8 +28,8 @@ def cost_figure(once: float, tuned_call: float, prompted: dict[str, float], days
         crossing = break_even(once, tuned_call, call)
         if calls[0] <= crossing <= calls[-1]:
             ax.plot(crossing, call * crossing, "x", color=colour, markersize=10, markeredgewidth=2.5)
-    if days is not None:
-        ax.axvline(10_000 * days, color=plots.COLOURS[7], linestyle=":", linewidth=1)
+    if mark is not None:
+        ax.axvline(mark, color=plots.COLOURS[7], linestyle=":", linewidth=1)
     ax.set(xscale="log", yscale="log", xlabel="calls answered", ylabel="dollars paid so far")
     ax.legend(loc="upper left", fontsize=9)
     return figure

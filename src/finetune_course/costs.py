@@ -76,9 +76,7 @@ def own_call(calls_per_second: float, dollars_per_hour: float, busy: float = 1.0
     Raises ValueError for a share outside 0 to 1 or a throughput that is not above 0.
     """
     if not 0 < busy <= 1:
-        raise ValueError(
-            f"busy is {busy}: give the share of paid hours in which the machine works, above 0, at most 1."
-        )
+        raise ValueError(f"busy is {busy}: give the share of the paid hours that are worked, above 0 and at most 1.")
     return dollars_per_hour / 3600 / _above_0(calls_per_second, "calls_per_second") / busy
 
 

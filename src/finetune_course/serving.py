@@ -6,6 +6,7 @@ the caller, so that a notebook shows the client's call itself.
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket
 import subprocess
@@ -56,11 +57,13 @@ def free_port() -> int:
 
 
 class Server:
-    """``with Server(folder) as server:`` starts the server, waits until it is healthy, and ends it afterwards.
+    """``Server(folder).start()`` starts the server and waits until it is healthy; ``stop`` ends it.
+
+    ``with Server(folder) as server:`` does both. A server that was not stopped ends with this process.
 
     Args:
-        folder: the folder with the model (safetensors, config and tokenizer). The server runs in the folder above it, so
-            that the folder's bare name, ``server.model``, is the model's name for clients.
+        folder: the folder with the model (safetensors, config and tokenizer). The server runs in the folder above it,
+            so that the folder's bare name, ``server.model``, is the model's name for clients.
         options: further options of ``transformers serve``.
         environment: further environment variables. Whatever happens, the server never asks the model hub.
         command: builds another command line from (model, port, *options), for tests.
@@ -89,7 +92,8 @@ class Server:
         """The base address that an OpenAI client takes, such as http://127.0.0.1:8000/v1."""
         return f"http://{HOST}:{self.port}/v1"
 
-    def __enter__(self) -> Server:
+    def start(self) -> Server:
+        """Start it and wait until it is healthy; returns itself, with ``seconds_to_start``."""
         if not (self.folder / "config.json").is_file():
             raise ServerError(
                 f"The folder '{self.model}' holds no model (no config.json): save the merged model there."
@@ -106,17 +110,20 @@ class Server:
             stdout=self._log,
             stderr=subprocess.STDOUT,
         )
+        atexit.register(self.stop)
         try:
             while not self._healthy():
                 self._give_up_if_dead(time.perf_counter() - start)
                 time.sleep(0.1)
         except BaseException:
-            self.__exit__()
+            self.stop()
             raise
         self.seconds_to_start = time.perf_counter() - start
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def stop(self) -> None:
+        """End it and wait until it is gone; nothing happens where it does not run."""
+        atexit.unregister(self.stop)
         if self.process is None:
             return
         self.process.terminate()
@@ -127,6 +134,12 @@ class Server:
             self.process.wait()
         self.process = None
         self._log.close()
+
+    def __enter__(self) -> Server:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def _healthy(self) -> bool:
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy stands before this computer
