@@ -12,6 +12,9 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
+from finetune_course.notebook_build.bootstrap import insert_bootstrap
+from finetune_course.publication import PublicationError
+
 NAME = re.compile(r"(\d\d)_[a-z0-9_]+")
 KEPT_METADATA = {"tags", "nbgrader"}
 REGIONS = ("SOLUTION", "HIDDEN TESTS", "MARK SCHEME")
@@ -78,6 +81,10 @@ def read_source(path: Path) -> NotebookNode:
         notebook = jupytext.read(path, fmt="py:percent")
     except Exception as error:  # jupytext raises many kinds; each means that the file cannot be read as a notebook
         raise SourceError(f"{path.name} cannot be read as a percent-format notebook: {error}") from error
+    try:
+        insert_bootstrap(notebook, path)
+    except PublicationError as error:
+        raise SourceError(str(error)) from error
     notebook.metadata = nbformat.from_dict(NOTEBOOK_METADATA)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     repeats: dict[str, int] = {}
