@@ -1,0 +1,54 @@
+"""The student edition as one zip: notebooks with placeholders, the package, the data; no solutions, no hidden tests."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from finetune_course.notebook_build.source import editions, read_source
+from finetune_course.notebook_build.student import as_text, student_edition
+
+FOLDER = "finetune-course"
+"""The one folder inside the zip."""
+FILES = ("README.md", "LICENSE", "pyproject.toml", "requirements.txt", "start.py")
+FOLDERS = ("src/finetune_course", "data", "binder")
+LEFT_OUT = frozenset(("__pycache__", ".ipynb_checkpoints", "grading"))
+A_DAY = (2026, 1, 1, 0, 0, 0)
+"""The time stamp of every member, so that the same course gives the same zip."""
+
+
+def release(root: Path, out: Path) -> list[str]:
+    """Write the zip ``out``; return the names in it. The notebooks are built anew from their sources.
+
+    Raises ``FileNotFoundError`` with a sentence if the folder of ``out`` is missing, ``SourceError`` for a bad source.
+    """
+    if not out.parent.is_dir():
+        raise FileNotFoundError(f"The folder for {out.name} does not exist: make it first.")
+    members: dict[str, bytes] = {}
+    for edition in editions(root):
+        members[f"notebooks/{edition.name}.ipynb"] = as_text(student_edition(read_source(edition.source))).encode()
+    for path in _files(root):
+        members[path.relative_to(root).as_posix()] = path.read_bytes()
+    part = out.with_name(out.name + ".part")
+    try:
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in sorted(members):
+                about = zipfile.ZipInfo(f"{FOLDER}/{name}", A_DAY)
+                about.compress_type, about.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
+                archive.writestr(about, members[name])
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
+    return sorted(members)
+
+
+def _files(root: Path) -> list[Path]:
+    """What belongs in the zip beside the notebooks, as far as it is there; links and hidden files are left out."""
+    found = [root / name for name in FILES if (root / name).is_file()]
+    for folder in FOLDERS:
+        for path in sorted((root / folder).rglob("*")):
+            parts = path.relative_to(root).parts
+            ordinary = path.is_file() and not path.is_symlink() and path.suffix != ".pyc"
+            if ordinary and not LEFT_OUT.intersection(parts) and not any(part.startswith(".") for part in parts):
+                found.append(path)
+    return found
