@@ -39,11 +39,9 @@ pd.DataFrame({"version": {name: version(name) for name in libraries}})
 # The hardware decides the number format and how many messages go through the model at once.
 
 # %%
-from finetune_course.allocator import set_allocator
 from finetune_course.hardware import inspect_hardware
 
 hw = inspect_hardware()
-set_allocator(hw.profile)
 hw.table()
 
 # %% [markdown]

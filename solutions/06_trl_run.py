@@ -42,13 +42,13 @@ pd.DataFrame({"version": {name: version(name) for name in libraries}})
 # The machine decides the number format, the batch for scoring and whether to save memory. It also says why.
 
 # %%
-from finetune_course.allocator import set_allocator
+from finetune_course.allocator import keep_freed_memory
 from finetune_course.hardware import inspect_hardware
 from finetune_course.training import quiet_libraries
 
 quiet_libraries()
+keep_freed_memory()
 hw = inspect_hardware()
-set_allocator(hw.profile)
 for reason in hw.reasons:
     print("-", reason)
 

@@ -24,15 +24,22 @@ def plain_environment(monkeypatch):
 
 @pytest.fixture
 def machine(monkeypatch):
-    """Make this machine look like another one."""
+    """Make this machine look like another one; ``steps`` lists what inspecting it did, in order."""
+    steps = []
+    monkeypatch.setattr(hardware, "spare_memory", lambda: steps.append("spare memory"))
+
+    def measure(rates):
+        steps.append("measure")
+        return rates
 
     def fake(device="cpu", capability=None, rates=FAST_BF16, memory=16e9):
         monkeypatch.setattr(hardware, "_device", lambda: device)
         monkeypatch.setattr(hardware, "_cuda_capability", lambda _: capability)
-        monkeypatch.setattr(hardware, "measure_rates", lambda _: rates)
+        monkeypatch.setattr(hardware, "measure_rates", lambda _: measure(rates))
         monkeypatch.setattr(hardware, "_memory_bytes", lambda: memory)
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Faked card")
 
+    fake.steps = steps
     return fake
 
 
@@ -112,6 +119,7 @@ def test_profile_and_batch_follow_from_the_machine(machine, faked, profile, batc
     found = inspect_hardware()
     assert (found.profile, found.eval_batch) == (profile, batch)
     assert found.gradient_checkpointing is checkpointing
+    assert machine.steps == (["spare memory"] if profile == "small" else []) + ["measure"]
     assert found.device == faked["device"]
     assert (found.name == "Faked card") == (found.device == "cuda")
     assert found.memory_gb == pytest.approx(faked.get("memory", 16e9) / 1e9)

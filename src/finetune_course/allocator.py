@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import os
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # parameters of mallopt, from glibc's malloc.h
-
-
-def set_allocator(profile: str) -> bool:
-    """Freed memory is handed back at once in the "small" profile, kept for the next step otherwise; True if agreed."""
-    return hand_back_freed_memory() if profile == "small" else keep_freed_memory()
+_KERNEL_CACHES = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64", "LRU_CACHE_CAPACITY": "64"}
 
 
 def keep_freed_memory() -> bool:
@@ -20,12 +17,17 @@ def keep_freed_memory() -> bool:
     return _mallopt({_TRIM_THRESHOLD: 2**31 - 1, _MMAP_THRESHOLD: 2**25})
 
 
-def hand_back_freed_memory() -> bool:
-    """Ask glibc to hand freed blocks of 128 kB and more back to the system at once; True if it agreed.
+def spare_memory() -> bool:
+    """For the small profile, before the first matrix product: freed blocks go back, few kernels are kept; True if so.
 
-    Left to itself it raises that limit to 32 MB as a program goes along, and a model that was let go leaves holes that
-    the next one does not fit into. Slower, in less memory. Linux only.
+    Left to itself glibc raises the size from which it hands a freed block back to 32 MB as a program goes along, and a
+    model that was let go leaves holes that the next one does not fit into: here the limit stays at 128 kB (Linux only).
+    On a CPU, oneDNN and torch's interface to it write machine code for each shape of a product and keep that of the
+    last 1,024 shapes each, half a megabyte a shape. Texts of every length make every shape, so it is 64 here. Both
+    numbers are environment variables that the libraries read once, and what a learner has set is left alone.
     """
+    for name, shapes in _KERNEL_CACHES.items():
+        os.environ.setdefault(name, shapes)
     return _mallopt({_TRIM_THRESHOLD: 2**17, _MMAP_THRESHOLD: 2**17, _ARENA_MAX: 2})
 
 

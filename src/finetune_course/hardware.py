@@ -18,6 +18,8 @@ from pathlib import Path
 import psutil
 import torch
 
+from .allocator import spare_memory
+
 PROFILES = ("standard", "small")
 _GB = 1e9
 # A product of the shape that dominates a 135M training step: 800 tokens, hidden size 576, MLP size 1536.
@@ -68,7 +70,7 @@ class Hardware:
 
 
 def inspect_hardware(profile: str | None = None) -> Hardware:
-    """Look at this machine and choose.
+    """Look at this machine and choose; in the small profile the process is also told to spare memory.
 
     Args:
         profile: "standard" or "small" (2 GB of memory in all, as on Binder); default: ``COURSE_PROFILE``, otherwise
@@ -83,6 +85,8 @@ def inspect_hardware(profile: str | None = None) -> Hardware:
         names = " or ".join(PROFILES)
         raise UnknownProfile(f"There is no profile '{asked}': set COURSE_PROFILE to {names}, or unset it.")
     chosen = asked or ("small" if memory < 4 * _GB else "standard")
+    if chosen == "small":
+        spare_memory()  # here, because the next matrix product settles how many kernels are kept
     device = _device()
     reasons = [_why_device(device), _why_profile(chosen, asked, memory)]
     rates = measure_rates(device)
