@@ -16,10 +16,10 @@ from finetune_course.release_gate import decide
 from finetune_course.training import prompt_completion, triage_settings
 from finetune_course.triage import label_text, load_split
 
-CHECKS = [checks_08.percentile, checks_08.may_ship, checks_08.calls_to_break_even, checks_08.chat_line]
+CHECKS = [checks_08.gate, checks_08.percentile, checks_08.calls_to_break_even, checks_08.chat_line]
 
 
-# 8.1
+# 8.2
 
 
 def by_rank(seconds, share):
@@ -57,32 +57,59 @@ PERCENTILE_WRONG = [
     (lambda s, p: max(s), "the 9th is enough"),
     (lambda s, p: p * len(s), "The 9th of the 10"),
     (lambda s, p: f"{by_rank(s, p)} s", "one number"),
-    (sorts_in_place, "sorted the list that it was given"),
+    (sorts_in_place, "the list that it was given"),
 ]
 
 
-# 8.2
+# 8.1
 
 
-def ships_by_worst_case(low, high, margin):
-    worst = low
-    return not worst <= -margin
+def gate_by_worst_case(low, high, margin):
+    if not low <= -margin:
+        return "ship"
+    return "worse" if high < 0 else "unsure"
 
 
-SHIP_WRONG = [
-    (lambda low, high, margin: low > 0, "No reason to refuse"),
-    (lambda low, high, margin: high < 0, "No reason to refuse"),
-    (lambda low, high, margin: low < 0 < high, "look at the lower end"),
-    (lambda low, high, margin: high > -margin, "look at the lower end"),
-    (lambda low, high, margin: (low + high) / 2 > -margin, "look at the lower end"),
-    (lambda low, high, margin: low < margin, "the sign the wrong way round"),
-    (lambda low, high, margin: low > margin, "No reason to refuse"),
-    (lambda low, high, margin: low > -margin and high > 0, "the gate lets it pass"),
-    (lambda low, high, margin: low >= -margin, "above -margin"),
-    (lambda low, high, margin: low > -0.05, "use the given margin"),
-    (lambda low, high, margin: "yes" if low > -margin else "no", "Return True or False"),
-    (lambda low, high, margin: low + margin, "Return True or False"),
-    (lambda low, high, margin: low > -margin or None, "returned None"),
+def gate_by_table(low, high, margin):
+    return {(True, True): "ship", (True, False): "ship", (False, True): "worse", (False, False): "unsure"}[
+        (low + margin > 0, high < 0)
+    ]
+
+
+def gate_by(ships, is_worse=lambda low, high, margin: high < 0):
+    """An answer with a rule of its own for shipping, and one for what is called worse."""
+
+    def answer(low, high, margin):
+        if ships(low, high, margin):
+            return "ship"
+        return "worse" if is_worse(low, high, margin) else "unsure"
+
+    return answer
+
+
+def worse_is_asked_first(low, high, margin):
+    if high < 0:
+        return "worse"
+    return "ship" if low > -margin else "unsure"
+
+
+GATE_WRONG = [
+    (gate_by(lambda low, high, margin: low > 0), "No reason to refuse"),
+    (gate_by(lambda low, high, margin: low > margin), "No reason to refuse"),
+    (gate_by(lambda low, high, margin: not low < 0 < high), "No reason to refuse"),
+    (gate_by(lambda low, high, margin: low < 0), "the sign the wrong way round"),
+    (gate_by(lambda low, high, margin: low < margin), "the sign the wrong way round"),
+    (gate_by(lambda low, high, margin: high > -margin), "look at the lower end"),
+    (gate_by(lambda low, high, margin: (low + high) / 2 > -margin), "look at the lower end"),
+    (gate_by(lambda low, high, margin: low > -margin and low <= 0), "need not reach the margin"),
+    (worse_is_asked_first, "Ask about the lower end first"),
+    (gate_by(lambda low, high, margin: low >= -margin), "above -margin"),
+    (gate_by(lambda low, high, margin: low > -0.05), "Use the margin that is given"),
+    (gate_by(lambda low, high, margin: low > -margin, lambda low, high, margin: high < -margin), "worse for certain"),
+    (gate_by(lambda low, high, margin: low > -margin, lambda low, high, margin: high <= 0), "is not below 0"),
+    (lambda low, high, margin: low > -margin, "Return one of the words"),
+    (lambda low, high, margin: gate_by_worst_case(low, high, margin).title(), "spelt like that"),
+    (lambda low, high, margin: "ship" if low > -margin else None, exercise_bank.NOTHING_RETURNED),
 ]
 
 
@@ -176,9 +203,9 @@ RIGHT = [
     (checks_08.percentile, by_rank),
     (checks_08.percentile, by_counting),
     (checks_08.percentile, by_decimals),
-    (checks_08.may_ship, lambda low, high, margin: low > -margin),
-    (checks_08.may_ship, ships_by_worst_case),
-    (checks_08.may_ship, lambda low, high, margin: np.float64(low) + np.float64(margin) > 1e-12),
+    (checks_08.gate, gate_by_worst_case),
+    (checks_08.gate, gate_by_table),
+    (checks_08.gate, gate_by(lambda low, high, margin: np.float64(low) > -np.float64(margin))),
     (checks_08.calls_to_break_even, even_by_one_call),
     (checks_08.calls_to_break_even, even_by_guard),
     (checks_08.chat_line, lambda s, m, r: line_of(s, m, compact(r))),
@@ -188,7 +215,7 @@ RIGHT = [
 
 WRONG = [
     (check, answer, words)
-    for check, cases in zip(CHECKS, (PERCENTILE_WRONG, SHIP_WRONG, EVEN_WRONG, LINE_WRONG), strict=True)
+    for check, cases in zip(CHECKS, (GATE_WRONG, PERCENTILE_WRONG, EVEN_WRONG, LINE_WRONG), strict=True)
     for answer, words in cases
 ]
 
@@ -203,13 +230,14 @@ def test_the_percentile_is_numpys_inverted_distribution():
 
 def test_the_rule_is_the_packages_gate():
     rng = np.random.default_rng(8)
-    decisions = set()
-    for drop in (0.0, 0.05, 0.3):
+    said = set()
+    for drop in (0.0, 0.06, 0.3):
         shipped = rng.random(100) < 0.9
         decision = decide(shipped & (rng.random(100) >= drop), shipped)
-        assert decision.ship == (decision.difference.low > -0.05)
-        decisions.add(decision.ship)
-    assert decisions == {True, False}
+        word = gate_by_worst_case(decision.difference.low, decision.difference.high, decision.margin)
+        assert decision.ship == (word == "ship") and ("it is worse" in decision.reason) == (word == "worse")
+        said.add(word)
+    assert {"ship", "worse"} <= said
 
 
 def test_break_even_is_the_packages():

@@ -19,8 +19,49 @@ _PYTHON = "That is Python's spelling (single quotes, None), not JSON: use json.d
 
 
 @check("8.1")
+def gate(answer: Callable[[float, float, float], Any]) -> None:
+    """Check of exercise 8.1: ``answer(low, high, margin)`` is "ship", "worse" or "unsure"."""
+    unsure = (
+        "The difference might be a loss of 12 points. Too few messages to know is no reason to ship: look at the lower "
+        "end, not at the middle or the upper end."
+    )
+    agreed = (
+        "A little worse for certain, but by less than the margin agreed on before anybody looked: it ships. Ask about "
+        "the lower end first."
+    )
+    zero = "No reason to refuse: zero may be inside, as a loss of 5 points is ruled out, and that is the question."
+    cases = (
+        ((-0.02, 0.06, 0.05), "ship", zero),
+        ((-0.30, -0.10, 0.05), "worse", "It loses 10 points at the very best. Is the sign the wrong way round?"),
+        ((-0.12, 0.09, 0.05), "unsure", unsure),
+        ((0.01, 0.08, 0.05), "ship", "Better for certain, and refused? The gain need not reach the margin of loss."),
+        ((-0.04, -0.01, 0.05), "ship", agreed),
+        ((-0.05, 0.01, 0.05), "unsure", "A loss of just 5 points is still possible: ruled out means above -margin."),
+        (
+            (-0.02, 0.06, 0.01),
+            "unsure",
+            "With a margin of 1 point a loss of 2 is too much. Use the margin that is given.",
+        ),
+        ((-0.08, 0.01, 0.10), "ship", "With a margin of 10 points a loss of 8 will do. Use the margin that is given."),
+        (
+            (-0.07, -0.01, 0.05),
+            "worse",
+            "The whole interval is below 0: it is worse for certain, if perhaps not by much.",
+        ),
+        ((-0.07, 0.0, 0.05), "unsure", "An upper end of just 0 is not below 0: it may be as good as the shipped one."),
+    )
+    for inputs, right, sentence in cases:
+        found = ask(answer, *inputs)
+        shown = "Return one of the words 'ship', 'worse' and 'unsure'"
+        require(isinstance(found, str), f"{shown}; your code returned {found!r}.")
+        require(found in ("ship", "worse", "unsure"), f"{shown}, spelt like that; your code returned {found!r}.")
+        require(found == right, f"low {inputs[0]:g}, high {inputs[1]:g}, margin {inputs[2]:g}: {sentence}")
+    passed("The lower end decides whether it ships; the upper end only says whether to fix it or to ask more messages.")
+
+
+@check("8.2")
 def percentile(answer: Callable[[list, float], Any]) -> None:
-    """Check of exercise 8.1: ``answer(seconds, share)`` is the smallest latency that ``share`` of the calls kept to."""
+    """Check of exercise 8.2: ``answer(seconds, share)`` is the smallest latency that ``share`` of the calls kept to."""
     waits = [0.9, 0.2, 4.0, 0.3, 1.0, 0.4, 0.8, 0.6, 0.7, 0.5]
     found = ask(answer, waits, 0.9)
     refuse(
@@ -60,36 +101,6 @@ def _unchanged(answer: Callable[[list, float], Any], waits: list[float]) -> None
     ours = list(waits)
     ask(lambda: answer(ours, 0.9))
     require(ours == waits, "Your code sorted the list that it was given: `sorted(seconds)` makes a new one.")
-
-
-@check("8.2")
-def may_ship(answer: Callable[[float, float, float], Any]) -> None:
-    """Check of exercise 8.2: ``answer(low, high, margin)`` is True where a loss of ``margin`` or more is ruled out."""
-    zero = "No reason to refuse: zero may be inside, as a loss of 5 points is ruled out, and that is the question."
-    unsure = (
-        "The difference might be a loss of 12 points. Too few messages to know is no reason to ship: look at the lower "
-        "end, not at the middle or the upper end."
-    )
-    agreed = (
-        "A little worse for certain, but by less than the margin that was agreed on before anybody looked: the gate "
-        "lets it pass."
-    )
-    cases = (
-        ((-0.02, 0.06, 0.05), True, zero),
-        ((-0.30, -0.10, 0.05), False, "It loses 10 points at the very best. Is the sign the wrong way round?"),
-        ((-0.12, 0.09, 0.05), False, unsure),
-        ((0.01, 0.08, 0.05), True, "Better for certain, and refused? The gain need not reach the margin of loss."),
-        ((-0.04, -0.01, 0.05), True, agreed),
-        ((-0.05, 0.01, 0.05), False, "A loss of just 5 points is still possible: ruled out means above -margin."),
-        ((-0.02, 0.06, 0.01), False, "With a margin of 1 point a loss of 2 is too much. Did you use the given margin?"),
-        ((-0.08, 0.01, 0.10), True, "With a margin of 10 points a loss of 8 will do. Did you use the given margin?"),
-    )
-    for inputs, right, sentence in cases:
-        found = ask(answer, *inputs)
-        found = found.item() if hasattr(found, "item") else found
-        require(isinstance(found, bool), f"Return True or False; your code returned {found!r}.")
-        require(found is right, sentence)
-    passed("Refused where a loss cannot be ruled out, shipped where it can: the lower end decides.")
 
 
 @check("8.3")
@@ -174,6 +185,9 @@ def chat_line(answer: Callable[[str, str, dict], Any]) -> None:
     require(came == record, "The assistant's text should be the record, all its fields and values (null for None).")
     wanted = '{"category":"delivery","product":null}'
     require(said == wanted, "Write the record as the course does, without spaces: separators=(',', ':').")
-    other = json.loads(ask(answer, "Sort it.", "Hello", {"category": "store"}))
-    require(other["messages"][0]["content"] == "Sort it.", "Use the system prompt that is given, not a fixed one.")
+    other = [
+        turn["content"] for turn in json.loads(ask(answer, "Sort it.", "Hello", {"category": "store"}))["messages"]
+    ]
+    require(other[0] == "Sort it.", "Use the system prompt that is given, not a fixed one.")
+    require(other[1:] == ["Hello", '{"category":"store"}'], "Use the message and the record that are given.")
     passed("One line, three messages, and JSON inside JSON: this file can go to any of three services.")

@@ -45,7 +45,7 @@ def describe_costs(once: float, tuned_call: float, prompted: dict[str, float]) -
 
 
 class CostCalculator(widgets.VBox):
-    """Sliders for what is your own (tokens, prices, wages' sum, traffic); the result is one sentence of HTML.
+    """Sliders for what is your own (tokens, prices, wages' sum, traffic); the result is one ``sentence``.
 
     The starting values are given by name: prompt_tokens, answer_tokens, input_price, output_price (dollars per million
     tokens), once (dollars), calls_per_second, dollars_per_hour, busy (share) and calls_a_day.
@@ -94,10 +94,11 @@ class CostCalculator(widgets.VBox):
         when = (
             f"after {_count(calls)} calls, {days:,.1f} days" if math.isfinite(calls) else "never: a call saves nothing"
         )
-        self.result.value = (
-            f"<p>1,000 calls: <b>${1000 * hosted:.3g}</b> prompted, <b>${1000 * own:.3g}</b> tuned on your machine. "
-            f"Tuning is cheaper <b>{when}</b>.</p>"
+        self.sentence = (
+            f"1,000 calls: ${1000 * hosted:.3g} prompted, ${1000 * own:.3g} tuned on your machine. "
+            f"Tuning is cheaper {when}."
         )
+        self.result.value = f"<p>{self.sentence}</p>"
 
 
 def _count(calls: float) -> str:

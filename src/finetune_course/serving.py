@@ -153,9 +153,7 @@ class Server:
         if self.process.poll() is not None:
             raise ServerError(f"The model server ended at once (code {self.process.returncode}): {self._last_line()}")
         if waited > self.patience:
-            raise ServerError(
-                f"The model server gave no sign of life within {self.patience:.0f} s: {self._last_line()}"
-            )
+            raise ServerError(f"The model server did not answer within {self.patience:.0f} s: {self._last_line()}")
 
     def _last_line(self) -> str:
         self._log.seek(0)
