@@ -39,9 +39,13 @@ def command_line(arguments, root):
     if command == "run":
         return ["-m", "finetune_course.run_notebooks"] + arguments[1:]
     if command == "test":
-        side_by_side = ["-n", "auto", "--maxprocesses", "4", "--dist", "loadfile"]  # a file's tests share fixtures
-        quick = ["-m", "not slow and not nbval"] + side_by_side if "--quick" in arguments else []
-        return ["-m", "pytest"] + quick + [argument for argument in arguments[1:] if argument != "--quick"]
+        quick = "--quick" in arguments
+        processes = "4" if quick else "2"  # a notebook takes up to 2.5 GB, and 8 GB have to do
+        # A file's tests share fixtures; tests/side_by_side.py says which come first and which stand alone. nbval is
+        # loaded by the tests that need it.
+        shared = ["-p", "no:nbval", "-n", "logical", "--maxprocesses", processes, "--dist", "loadfile"]
+        chosen = ["-m", "not slow and not nbval"] if quick else []
+        return ["-m", "pytest"] + shared + chosen + [argument for argument in arguments[1:] if argument != "--quick"]
     if command == "" or command.startswith("-"):
         where = ["--ServerApp.root_dir=" + root, "--LabApp.default_url=/lab/tree/" + FIRST_NOTEBOOK]
         if hasattr(os, "geteuid") and os.geteuid() == 0:  # in a container; JupyterLab would refuse

@@ -35,6 +35,12 @@ def built(tmp_path_factory):
     return root
 
 
+@pytest.fixture(autouse=True)
+def fonts_are_known(monkeypatch):
+    """Matplotlib's font cache is filled by the first build (``built``); the others need not ask for it."""
+    monkeypatch.setattr(build_notebooks, "warm_font_cache", lambda: None)
+
+
 @pytest.fixture
 def root(built, tmp_path):
     return Path(shutil.copytree(built, tmp_path / "course"))

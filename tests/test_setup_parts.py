@@ -86,6 +86,17 @@ def test_too_old_python_ends_start(monkeypatch, capsys, tmp_path):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_the_tests_run_in_several_processes():
+    """The whole in two, because notebooks take gigabytes; what else is given goes to pytest and may say otherwise."""
+    whole = start.command_line(["test", "-x"], "")
+    quick = start.command_line(["test", "--quick", "-n", "0"], "")
+    assert whole[:2] == quick[:2] == ["-m", "pytest"]
+    assert whole[whole.index("--maxprocesses") + 1] == "2" and quick[quick.index("--maxprocesses") + 1] == "4"
+    assert whole[whole.index("--dist") + 1] == quick[quick.index("--dist") + 1] == "loadfile"
+    assert "not slow and not nbval" in quick and "not slow and not nbval" not in whole
+    assert whole[-1] == "-x" and quick[-2:] == ["-n", "0"] and "--quick" not in quick
+
+
 def test_syntax_is_old_enough():
     ast.parse((ROOT / "start.py").read_text(), feature_version=(3, 6))
     assert not [

@@ -1,26 +1,19 @@
-"""The shop's texts and questions: rebuilt alike, held-out parts apart, and answers read as a person would read them."""
+"""The shop's texts and questions: held-out parts apart, and answers read as a person would read them.
+
+That the files are what their builder makes is tested with the general texts, in test_corpus.py.
+"""
 
 import re
-import subprocess
-import sys
 
 import pytest
 
 from finetune_course import leakage
-from finetune_course.paths import course_root
 from finetune_course.shop_questions import first_sentence, is_right, load_questions, responds, score_answers
 from finetune_course.small_model import documents
 
 SPLITS = ("train", "validation", "test")
 TRAIN, TEST = load_questions("train"), load_questions("test")
 NAMES = sorted({row["fact"].split("/")[1] for row in TRAIN + TEST})
-
-
-def test_the_files_are_what_the_builder_makes():
-    run = subprocess.run(
-        [sys.executable, "data/build_corpus.py", "--check"], cwd=course_root(), capture_output=True, text=True
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
 
 
 def test_sizes():

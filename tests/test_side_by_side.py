@@ -15,6 +15,9 @@ import side_by_side
 from side_by_side import in_order, minutes_of_notebooks, still_running, threads_each, unit_of
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+import start  # noqa: E402
+
 NBVAL, STUDENT = "tests/test_nbval.py::test_nbval", "tests/test_student_notebooks.py::test_it_stops"
 
 
@@ -38,8 +41,8 @@ def test_long_notebooks_come_first_and_cheap_files_last():
 def test_what_is_named_is_there():
     for name in side_by_side.COSTLY_FILES:
         assert (HERE / f"{name}.py").is_file(), name
-    for start in side_by_side.ALONE:
-        file, _, test = start.partition("::")
+    for beginning in side_by_side.ALONE:
+        file, _, test = beginning.partition("::")
         assert test.rstrip("[") in (HERE.parent / file).read_text(encoding="utf-8")
 
 
@@ -96,7 +99,7 @@ def folder(tmp_path):
         (tmp_path / "tests" / "test_nbval.py").write_text(text)
         unset = ("OMP_NUM_THREADS", "PYTEST_ADDOPTS")
         kept = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_") and k not in unset}
-        command = [sys.executable, "-m", "pytest", "-p", "no:nbval", "-n", "2", "--dist", "loadfile", "-v"]
+        command = [sys.executable, *start.command_line(["test", "-v", "-n", "2"], str(tmp_path))]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         return subprocess.Popen(command, cwd=tmp_path, env=kept, start_new_session=True, **pipes)
 

@@ -252,6 +252,17 @@ def shipped():
     return small_model.load_small_model(small_model.shipped_small_model())
 
 
+@pytest.fixture(scope="module")
+def encoded(shipped):
+    return small_model.encode(small_model.documents("test"), shipped[1])
+
+
+@pytest.fixture(scope="module")
+def losses(shipped, encoded):
+    """The shipped model's loss on each test document."""
+    return small_model.token_loss(shipped[0], encoded)
+
+
 def test_the_shipped_model_is_small_and_of_this_corpus(shipped, tokenizer):
     folder = small_model.shipped_small_model()
     assert sum(path.stat().st_size for path in folder.iterdir()) < 6e6
@@ -265,19 +276,16 @@ def test_the_shipped_model_is_small_and_of_this_corpus(shipped, tokenizer):
     assert {key: getattr(shipped[0].config, key) for key in small_model.TINY} == small_model.TINY
 
 
-def test_the_shipped_model_scores_what_its_record_says(shipped):
+def test_the_shipped_model_scores_what_its_record_says(shipped, losses):
     """On other machines the last digits differ: half a hundredth of a nat is far inside the interval."""
     model, tokenizer = shipped
     record = json.loads((small_model.shipped_small_model() / "run.json").read_text())
-    losses = small_model.token_loss(model, small_model.encode(small_model.documents("test"), tokenizer))
     assert losses.mean() == pytest.approx(record["scores"]["test loss"][0], abs=0.01)
     for kind, name in (("agreement", "agreement"), ("fact", "facts")):
         right = probes.answers(probes.load_probes(kind), tokenizer, probes.model_nats(model)).mean()
         assert right == pytest.approx(record["scores"][name][0], abs=0.02), name
 
 
-def test_the_shipped_model_beats_the_bigram(shipped):
-    model, tokenizer = shipped
-    encoded = small_model.encode(small_model.documents("test"), tokenizer)
-    table = baselines.bigram(small_model.corpus_tokens("train", tokenizer), 2048, 0.8)
-    assert small_model.token_loss(model, encoded).mean() < baselines.table_loss(table, encoded).mean() - 0.3
+def test_the_shipped_model_beats_the_bigram(shipped, encoded, losses):
+    table = baselines.bigram(small_model.corpus_tokens("train", shipped[1]), 2048, 0.8)
+    assert losses.mean() < baselines.table_loss(table, encoded).mean() - 0.3
