@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from finetune_course.checking import CheckProblem, NotDoneYet
-from finetune_course.grading import together
 from finetune_course.grading.limits import (
     Limits,
     adopt_orphans,
@@ -31,6 +30,7 @@ from finetune_course.grading.limits import (
 )
 from finetune_course.grading.remote import Worker, WorkerGone
 from finetune_course.grading.sandbox import Sandbox
+from finetune_course.grading.together import refusal
 from finetune_course.grading.wire import WireError
 from finetune_course.grading.worker import seed
 
@@ -140,12 +140,12 @@ class Checker:
         return ""
 
     def _together(self, exercise: dict) -> tuple[str, str]:
-        if refused := together.refusal(exercise["answer"]):
+        if refused := refusal(exercise["answer"]):
             return WRONG, refused
         self._drop()  # a worker of its own
-        worker = self._running()
+        worker = self._running(together=True)
         worker.watch.begin()
-        reply = worker.ask(do="run", source=exercise["answer"], names=[], snapshot=True)
+        reply = worker.ask(do="run", source=exercise["answer"], names=[])
         if "error" in reply:
             return WRONG, _cell_error(reply["error"])
         worker.ask(do="seed")
@@ -170,8 +170,8 @@ class Checker:
     def _start(self) -> None:
         self.worker = Worker(self.limits, self.sandbox)
 
-    def _running(self) -> Worker:
-        """A worker that has run the set-up cells and the right answers so far."""
+    def _running(self, together: bool = False) -> Worker:
+        """A worker that has run the set-up cells and the answers so far (``together``: the acceptable ones)."""
         if self.worker is None:
             self._start()
         if not getattr(self.worker, "ready", False):
@@ -180,8 +180,9 @@ class Checker:
                 reply = self.worker.ask(do="run", source=source, names=[])
                 if "error" in reply:
                     raise WorkerGone(f"A set-up cell of the course failed here: {_cell_error(reply['error'])}")
-            self.worker.confine()
-            for source in self.context:
+            self.worker.confine(together)
+            accepted = [source for source in self.context if not (together and refusal(source))]
+            for source in accepted:
                 self.worker.watch.begin()
                 self.worker.ask(do="run", source=source, names=[])
         return self.worker

@@ -43,7 +43,7 @@ class Limits:
             "memory": f"The answer needed more than {self.memory / 1e9:g} GB of memory.",
             "output": f"The answer printed more than {self.output / 1e6:g} MB.",
             "processes": f"The answer started more than {self.processes} processes.",
-            "disk": f"The answer wrote more than {self.disk / 1e6:g} MB to the disk.",
+            "disk": f"The answer wrote more than {self.disk / 1e6:g} MB ({self.file / 1e6:g} MB a file) to the disk.",
             "reply": f"The answer returned more than {self.reply / 1e6:g} MB.",
         }[what]
 
@@ -74,7 +74,7 @@ def confine_files(limits: Limits) -> None:
 
 
 def confine_processes() -> None:
-    """Let this user start ``MORE_THREADS`` processes and threads more than now, at lower priority. Linux, not for root.
+    """Let this user start ``MORE_THREADS`` processes and threads more than now. Linux, not for root.
 
     The system's own limit: processes that multiply meet it before anybody has looked.
     """
@@ -84,7 +84,6 @@ def confine_processes() -> None:
 
     import psutil
 
-    os.nice(10)
     mine = os.getuid()
     threads = 0
     for process in psutil.process_iter():

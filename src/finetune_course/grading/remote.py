@@ -51,8 +51,11 @@ class Worker:
         for target in (self._read_replies, self._read_output):
             threading.Thread(target=target, daemon=True).start()
 
-    def confine(self) -> None:
-        """Put the limits and the fence up; called after the set-up cells, which are the course's own."""
+    def confine(self, together: bool) -> None:
+        """Put the limits and the fence up; called after the set-up cells, which are the course's own.
+
+        ``together``: the worker also notes what the library's functions are now.
+        """
         cap = max(HEADROOM, self.limits.memory - self.watch.memory() - HEADROOM)
         self.ask(
             do="confine",
@@ -60,6 +63,7 @@ class Worker:
             scratch=self.scratch,
             cap=cap,
             allowed=asdict(self.limits),
+            together=together,
         )
 
     def ask(self, **request: Any) -> dict:

@@ -16,7 +16,8 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from finetune_course.checking import CheckProblem
-from finetune_course.grading import guard, limits, together
+from finetune_course.grading import guard, limits
+from finetune_course.grading.together import Snapshot, run_test
 from finetune_course.grading.wire import Receiver, Sender, WireError, read_frame, write_frame
 
 LONGEST_TEXT = 300
@@ -30,7 +31,7 @@ class Worker:
         self.functions: list[Callable] = []
         self.shell = _shell()
         self.names = self.shell.user_ns
-        self.before: together.Snapshot | None = None
+        self.before: Snapshot | None = None
 
     def serve(self) -> None:
         """Answer requests until the checker closes the pipe."""
@@ -40,19 +41,19 @@ class Worker:
                 return
             write_frame(self.replies, getattr(self, "do_" + request.pop("do"))(**request))
 
-    def do_confine(self, readable: list[str], scratch: str, cap: int, allowed: dict) -> dict:
-        """Set the limits. ``cap``: bytes that the process may allocate from now on."""
+    def do_confine(self, readable: list[str], scratch: str, cap: int, allowed: dict, together: bool) -> dict:
+        """Set the limits. ``cap``: bytes that may be allocated from now on; ``together``: a test will run here."""
+        if together:
+            self.before = Snapshot(self.names)
         limits.confine_files(limits.Limits(**allowed))
         limits.confine_processes()
         limits.confine_memory(cap)
         guard.put_up(readable, scratch)
         return {}
 
-    def do_run(self, source: str, names: list[str], snapshot: bool = False) -> dict:
+    def do_run(self, source: str, names: list[str]) -> dict:
         """Execute a cell as a notebook would; reply which kind each of ``names`` has, or the error."""
         seed()
-        if snapshot:
-            self.before = together.Snapshot(self.names)
         result = self.shell.run_cell(source, store_history=False, silent=True)
         error = result.error_before_exec or result.error_in_exec
         if error is not None:
@@ -82,7 +83,7 @@ class Worker:
 
     def do_together(self, own: list[str], visible: str, hidden: str, nonce: str) -> dict:
         """Run the test here, in the answer's own process: for answers that cannot be called from afar."""
-        return together.run_test(self.names, own, visible, hidden, self.before) | {"nonce": nonce}
+        return run_test(self.names, own, visible, hidden, self.before) | {"nonce": nonce}
 
     def _receive(self) -> dict | None:
         try:
