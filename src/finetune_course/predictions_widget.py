@@ -48,8 +48,10 @@ class PredictionPanel(widgets.VBox):
         for claim in self.claims:
             if not claim.first:
                 groups.setdefault(claim.group, []).append(self._card(claim, saved))
-        titles = [f"{group}: {len(cards)} more" for group, cards in groups.items()]
-        return widgets.Accordion([widgets.VBox(cards) for cards in groups.values()], titles=titles, selected_index=None)
+        folded = widgets.Accordion([widgets.VBox(cards) for cards in groups.values()], selected_index=None)
+        for place, (group, cards) in enumerate(groups.items()):
+            folded.set_title(place, f"{group}: {len(cards)} more")  # not titles=…: Colab has ipywidgets 7
+        return folded
 
     def _card(self, claim: Claim, saved: Predictions) -> widgets.VBox:
         words = (
