@@ -149,7 +149,7 @@ def test_two_processes_have_the_losses_of_one(tmp_path):
         command = [sys.executable, "-m", "trl.scripts.sft", "--config", str(config)]
         if processes == 2:
             command = [sys.executable, "-m", "accelerate.commands.launch", *launch_command(config, "two_cpus")[2:]]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stderr[-2000:]
         state = json.loads(next(output.glob("checkpoint-*/trainer_state.json")).read_text())
         losses[processes] = [row["loss"] for row in state["log_history"] if "loss" in row]

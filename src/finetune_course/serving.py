@@ -78,7 +78,7 @@ class Server:
         *options: str,
         environment: Mapping[str, str] | None = None,
         command: Callable[..., list[str]] = serve_command,
-        patience: float = 120,
+        patience: float = 300,
     ):
         self.folder = Path(folder).resolve()
         self.model, self.options = self.folder.name, options
