@@ -1,15 +1,17 @@
-"""Rules for how a notebook is written; each takes an unexecuted notebook and returns one phrase per offence.
+"""Rules for notebooks; each returns one phrase per offence.
 
-``test_notebook_text.py`` applies them to every source and proves, on a small notebook broken on purpose, that each rule
-can fail.
+Those in ``ALL`` say how a notebook is written and take an unexecuted one with its number; those in ``SAVED`` say what
+GitHub, nbviewer and VS Code need of a saved one. ``test_notebook_text.py`` applies them to every notebook and proves,
+on a small one broken on purpose, that each rule can fail.
 """
 
 import ast
 import re
 import statistics
 
+from finetune_course import plots
 from finetune_course.checking import STUB
-from finetune_course.notebook_build.outputs import ABSOLUTE_PATH
+from finetune_course.notebook_build.outputs import ABSOLUTE_PATH, WIDGET_VIEW
 from finetune_course.notebook_build.source import Edition, SourceError, editions, grading, visible_lines
 from finetune_course.notebook_build.student import student_edition
 from finetune_course.paths import course_root
@@ -20,6 +22,14 @@ LONGEST_CELL, MEDIAN_CELL, FEWEST_EXERCISES = 30, 8, 3
 EXERCISE = re.compile(r"### Exercise (\d+)\.(\d+) — \S.*")
 RATING = re.compile(r"Difficulty [●○]{3} · importance [●○]{3} · about \d+ minutes?")
 HINT = re.compile(r"<details><summary>Hint (\d)</summary>\n\n(.+?)\n?</details>", re.DOTALL)
+PICTURE = re.compile(r"!\[([^\]]*)\]\(")
+HTML_PICTURE = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
+HTML_ALT = re.compile(r"""\balt\s*=\s*["']\s*\S""", re.IGNORECASE)
+NEUTRAL = {"black", "white", "none", "grey", "gray"}
+EVEN_MAPS = {"viridis", "cividis", "Greys", "Blues"}  # one direction of lightness, so read without telling hues apart
+WIDGET = re.compile(
+    r"\b(?:interact|interactive|interactive_output)\(|\bwidgets\.\w+\(|\b[A-Z]\w*(?:Panel|Explorer|Player)\("
+)
 HEAVY = re.compile(r"from_pretrained|\.train\(|\.generate\(|\bweights\(")
 
 
@@ -202,6 +212,33 @@ def tags_known(notebook, number):
     return offences
 
 
+def pictures_in_text_have_alternatives(notebook, number):
+    offences = []
+    for index, cell in enumerate(notebook.cells):
+        if cell.cell_type == "markdown":
+            bare = sum(not alt.strip() for alt in PICTURE.findall(cell.source))
+            bare += sum(not HTML_ALT.search(tag) for tag in HTML_PICTURE.findall(cell.source))
+            offences += [f"cell {index + 1} shows a picture without alternative text"] * bool(bare)
+    return offences
+
+
+def colours_of_the_palette(notebook, number):
+    """No colour by name or number but the palette's, black, white and greys; no map of colours that needs hues."""
+    offences = []
+    for index, cell in code_cells(notebook):
+        for call in (node for node in ast.walk(tree_of(cell)) if isinstance(node, ast.Call)):
+            for keyword in call.keywords:
+                name, value = keyword.arg or "", getattr(keyword.value, "value", None)
+                if not isinstance(value, str):
+                    continue
+                grey = re.fullmatch(r"0?\.\d+|[01](\.0*)?", value)
+                if name.endswith("color") and not grey and value not in NEUTRAL | set(plots.COLOURS):
+                    offences.append(f"cell {index + 1} draws in {value!r}; take it from plots.COLOURS")
+                if name == "cmap" and value not in EVEN_MAPS:
+                    offences.append(f"cell {index + 1} has the colour map {value!r}; take one of {sorted(EVEN_MAPS)}")
+    return offences
+
+
 ALL = [
     headings_in_order,
     sections_there,
@@ -213,4 +250,71 @@ ALL = [
     answers_are_functions,
     later_cells_do_not_need_answers,
     tags_known,
+    pictures_in_text_have_alternatives,
+    colours_of_the_palette,
 ]
+
+
+def ids_good(notebook):
+    """Each cell has an id of its own of the form that nbformat 4.5 asks for."""
+    ids = [cell.get("id", "") for cell in notebook.cells]
+    offences = [
+        f"cell {place + 1} has no valid id" for place, name in enumerate(ids) if not re.fullmatch(r"[\w-]{1,64}", name)
+    ]
+    return offences + [
+        f"the id {name!r} occurs twice" for name in sorted({name for name in ids if ids.count(name) > 1})
+    ]
+
+
+def kernel_named(notebook):
+    """VS Code and nbviewer take the language from here; a private kernel would ask for what is not there."""
+    spec, language = notebook.metadata.get("kernelspec", {}), notebook.metadata.get("language_info", {})
+    if (spec.get("name"), language.get("name")) != ("python3", "python") or "version" in language:
+        return ["its metadata do not name the kernel python3, or name a version"]
+    return []
+
+
+def no_live_parts(notebook):
+    """No widget state or view, no script, no frame: GitHub and nbviewer show none of them."""
+    offences = ["it holds widget state"] if "widgets" in notebook.metadata else []
+    for place, output in _outputs(notebook):
+        data = output.get("data", {})
+        html = data.get("text/html", "")
+        if WIDGET_VIEW in data:
+            offences.append(f"cell {place + 1} holds a live widget view")
+        if "application/javascript" in data or re.search(r"<(script|iframe)\b", html, re.IGNORECASE):
+            offences.append(f"cell {place + 1} needs a script or a frame")
+    return offences
+
+
+def pictures_have_alternatives(notebook):
+    offences = []
+    for place, output in _outputs(notebook):
+        data = output.get("data", {})
+        kinds = [kind for kind in data if kind.startswith("image/")]
+        bare = [kind for kind in kinds if not output.metadata.get(kind, {}).get("alt", "").strip()]
+        in_html = HTML_PICTURE.findall(data.get("text/html", ""))
+        if bare or not all(HTML_ALT.search(tag) for tag in in_html):
+            offences.append(f"cell {place + 1} shows a picture without alternative text")
+        elif any(len(output.metadata[kind]["alt"].split()) < 5 for kind in kinds):
+            offences.append(f"cell {place + 1} has an alternative text of fewer than five words")
+    return offences
+
+
+def widgets_have_a_static_twin(notebook):
+    """A reader without a kernel sees something: the widget's cell has another output, or the next cell has one."""
+    offences, code = [], code_cells(notebook)
+    for place, (index, cell) in enumerate(code):
+        if not WIDGET.search(cell.source):
+            continue
+        beside = [cell, *(after for _, after in code[place + 1 : place + 2] if not grading(after))]
+        if not any(WIDGET_VIEW not in output.get("data", {}) for part in beside for output in part.get("outputs", [])):
+            offences.append(f"cell {index + 1} has a widget and nothing to see without a kernel")
+    return offences
+
+
+def _outputs(notebook):
+    return [(place, output) for place, cell in code_cells(notebook) for output in cell.get("outputs", [])]
+
+
+SAVED = [ids_good, kernel_named, no_live_parts, pictures_have_alternatives, widgets_have_a_static_twin]

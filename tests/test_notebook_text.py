@@ -1,5 +1,6 @@
 """Every notebook is written by the rules, saved clean, and current; and each rule is shown to fail when broken."""
 
+import functools
 from pathlib import Path
 
 import nbformat
@@ -7,9 +8,10 @@ import notebook_rules
 import pytest
 
 from finetune_course import build_notebooks
-from finetune_course.notebook_build.outputs import output_problems
+from finetune_course.notebook_build.outputs import WIDGET_VIEW, output_problems
 from finetune_course.notebook_build.source import read_source
 
+read_once = functools.cache(read_source)  # for all rules, none of which changes the notebook
 FIXTURE = Path(__file__).parent / "fixtures" / "solutions" / "90_tiny.py"
 LARGEST_FILE = 1_000_000
 each_notebook = pytest.mark.parametrize("edition", notebook_rules.course(), ids=lambda edition: edition.name)
@@ -22,7 +24,7 @@ def test_the_notebooks_of_the_spine_are_there():
 @each_notebook
 @pytest.mark.parametrize("rule", notebook_rules.ALL, ids=lambda rule: rule.__name__)
 def test_written_by_the_rules(edition, rule):
-    assert rule(read_source(edition.source), int(edition.name[:2])) == []
+    assert rule(read_once(edition.source), int(edition.name[:2])) == []
 
 
 @each_notebook
@@ -34,6 +36,17 @@ def test_saved_clean(edition, kind):
     nbformat.validate(notebook)
     assert (notebook.nbformat, notebook.nbformat_minor) == (4, 5) and "widgets" not in notebook.metadata
     assert output_problems(notebook) == []
+    rules = [
+        rule for rule in notebook_rules.SAVED if kind == "solution" or rule.__name__ != "widgets_have_a_static_twin"
+    ]
+    assert [offence for rule in rules for offence in rule(notebook)] == []
+
+
+@each_notebook
+def test_both_editions_have_the_same_ids(edition):
+    """So that a learner's answers find their place in a newer edition, and a comment on GitHub its cell."""
+    saved = [nbformat.read(path, as_version=nbformat.NO_CONVERT) for path in (edition.solution, edition.student)]
+    assert [cell.id for cell in saved[0].cells] == [cell.id for cell in saved[1].cells]
 
 
 def test_everything_built_is_current_and_nothing_hidden_is_shown(capsys):
@@ -54,7 +67,7 @@ def broken(tmp_path):
 
 @pytest.mark.parametrize("rule", notebook_rules.ALL, ids=lambda rule: rule.__name__)
 def test_the_fixture_keeps_every_rule_but_the_number_of_exercises(rule):
-    offences = rule(read_source(FIXTURE), 90)
+    offences = rule(read_once(FIXTURE), 90)
     if rule is notebook_rules.enough_exercises:
         assert offences == ["1 exercises, fewer than 3"]
     else:
@@ -86,6 +99,10 @@ BREAKS = [
         "no hidden tests with",
     ),
     ("exercises_well_formed", "# ### Exercise 90.1", "# ### Task 90.1", "1 graded cells for 0 exercise headings"),
+    ("pictures_in_text_have_alternatives", "Three rows,", "![](x.png) Three rows,", "without alternative text"),
+    ("pictures_in_text_have_alternatives", "Three rows,", '<img src="x.png"> Three', "without alternative text"),
+    ("colours_of_the_palette", "rows = [1, 0, 1]\n", 'draw(color="red")\nrows = [1, 0, 1]\n', "draws in 'red'"),
+    ("colours_of_the_palette", "rows = [1, 0, 1]\n", 'draw(cmap="jet")\nrows = [1, 0, 1]\n', "colour map 'jet'"),
     ("answers_are_functions", "def share_of_hits(rows):\n", "if True:\n", "does not stand inside a function"),
     ("tags_known", "nbval-check-output", "nbval_check", "unknown tag 'nbval_check'"),
     (
@@ -115,3 +132,53 @@ def test_a_later_cell_that_needs_an_answer_is_found_and_one_that_imports_its_own
 def test_every_rule_has_a_broken_notebook():
     tested = {rule for rule, *_ in BREAKS} | {"enough_exercises", "later_cells_do_not_need_answers"}
     assert tested == {rule.__name__ for rule in notebook_rules.ALL}
+
+
+def saved_notebook():
+    """A saved notebook that keeps every rule: text, a widget with its static twin, a picture with alternative text."""
+    png = nbformat.v4.new_output("display_data", data={"image/png": "aGk="})
+    png.metadata = {"image/png": {"alt": "Bars of three rates, one a row."}}
+    cells = [
+        nbformat.v4.new_markdown_cell("# x", id="a"),
+        nbformat.v4.new_code_cell("interact(f)", id="b"),
+        nbformat.v4.new_code_cell("plots.show(f)", id="c", outputs=[png]),
+    ]
+    metadata = {"kernelspec": {"name": "python3", "display_name": "x"}, "language_info": {"name": "python"}}
+    return nbformat.v4.new_notebook(cells=cells, metadata=metadata)
+
+
+def _picture(notebook):
+    return notebook.cells[2].outputs[0]
+
+
+SAVED_BREAKS = {
+    "the id 'a' occurs twice": lambda notebook: notebook.cells[1].update(id="a"),
+    "cell 1 has no valid id": lambda notebook: notebook.cells[0].update(id="a b"),
+    "do not name the kernel": lambda notebook: notebook.metadata.kernelspec.update(name="my-venv"),
+    "or name a version": lambda notebook: notebook.metadata.language_info.update(version="3.11.7"),
+    "it holds widget state": lambda notebook: notebook.metadata.update(widgets={}),
+    "cell 3 holds a live widget view": lambda notebook: _picture(notebook).data.update({WIDGET_VIEW: {}}),
+    "cell 3 needs a script": lambda notebook: _picture(notebook).data.update({"text/html": "<script>x()</script>"}),
+    "cell 3 shows a picture without": lambda notebook: _picture(notebook).metadata.clear(),
+    "cell 3 has an alternative text of fewer": lambda notebook: (
+        _picture(notebook).metadata["image/png"].update(alt="bars")
+    ),
+    "cell 2 has a widget and nothing": lambda notebook: notebook.cells[2].outputs.clear(),
+}
+
+
+@pytest.mark.parametrize("phrase", SAVED_BREAKS)
+def test_each_rule_for_saved_notebooks_fails_on_one_that_breaks_it(phrase):
+    notebook = saved_notebook()
+    assert [offence for rule in notebook_rules.SAVED for offence in rule(notebook)] == []
+    SAVED_BREAKS[phrase](notebook)
+    offences = [offence for rule in notebook_rules.SAVED for offence in rule(notebook)]
+    assert any(phrase in offence for offence in offences), offences
+
+
+def test_a_picture_inside_html_needs_an_alternative_too():
+    notebook = saved_notebook()
+    _picture(notebook).data["text/html"] = "<p><img src='data:image/png;base64,aGk='></p>"
+    assert notebook_rules.pictures_have_alternatives(notebook) == ["cell 3 shows a picture without alternative text"]
+    _picture(notebook).data["text/html"] = "<p><img alt='two bars' src='data:image/png;base64,aGk='></p>"
+    assert notebook_rules.pictures_have_alternatives(notebook) == []
