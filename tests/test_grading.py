@@ -11,6 +11,7 @@ import time
 import zipfile
 from pathlib import Path
 
+import nbformat
 import pandas as pd
 import pytest
 import tiny_grading as tiny
@@ -36,7 +37,7 @@ def place(tmp_path_factory):
     handed_in = folder / "submissions"
     handed_in.mkdir()
     half = tiny.notebook(share=WRONG_SHARE, longest="def longest(words):\n    return helper(words)\n")
-    half.cells.append(half.cells[2].copy() | {"id": "new", "cell_type": "code", "source": "def helper(words): pass"})
+    half.cells.append(nbformat.v4.new_code_cell("def helper(words): pass"))
     for name, data in {
         "right": tiny.text(tiny.notebook()),
         "half": tiny.text(half),
@@ -254,6 +255,7 @@ def test_the_class_in_figures():
     assert table.loc[4, "student"] == "'=e" and pd.isna(table.loc[4, "points"]) and table.loc[2, "points"] == 3
 
 
+@pytest.mark.slow
 def test_the_release_holds_the_student_edition_and_nothing_hidden(tmp_path):
     """Made from the real course: every solution and hidden test is looked for in every file of the zip."""
     root = course_root()
@@ -288,6 +290,10 @@ def test_two_releases_are_the_same_to_the_byte_and_a_failed_one_leaves_nothing(t
         assert command.main(["release", "--out", str(tmp_path / name)], root) == 0
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
     assert "2 files" in capsys.readouterr().out
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        assert archive.namelist() == [f"finetune-course/{name}" for name in ("README.md", "notebooks/91_grading.ipynb")]
+        text = archive.read("finetune-course/notebooks/91_grading.ipynb").decode()
+    assert "NotImplementedError" in text and not re.search("hidden_test|SOLUTION|key=len", text)
     source = root / "solutions" / "91_grading.py"
     source.write_text(source.read_text("utf-8").replace("### END SOLUTION", "", 1), encoding="utf-8")
     assert command.main(["release", "--out", str(tmp_path / "c.zip")], root) == 1

@@ -89,7 +89,7 @@ def _grade(root: Path, options: argparse.Namespace, limits: Limits) -> int:
     grader, store = Grader(limits, sandbox), Store(options.out / "results", limits, grader_version())
     assigned = [_assign(submission, notebooks) for submission in submissions]
     ready = {name: _calibrated(name, notebooks, grader, store) for name in sorted({n.name for _, n in assigned if n})}
-    with ThreadPoolExecutor(max(1, options.jobs)) as pool, _progress(console, len(assigned)) as progress:
+    with ThreadPoolExecutor(max(1, options.jobs)) as pool, _Progress(console, len(assigned)) as progress:
         waiting = {}
         for at, (submission, notebook) in enumerate(assigned):
             notebook = notebook and ready[notebook.name]
@@ -173,13 +173,13 @@ def _write(graded: list[Graded], out: Path, note: str) -> None:
     write_whole(out / "summary.html", report.class_page(results.summary(graded), note))
 
 
-class _progress:
+class _Progress:
     """A bar in a terminal; elsewhere a line for every tenth submission."""
 
     def __init__(self, console: Console, total: int) -> None:
         self.console, self.total, self.done, self.bar = console, total, 0, None
 
-    def __enter__(self) -> _progress:
+    def __enter__(self) -> _Progress:
         if self.console.is_terminal:
             columns = (TextColumn("grading"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
             self.bar = Progress(*columns, console=self.console)

@@ -33,6 +33,8 @@ class Worker:
 
     def __init__(self, limits: Limits, sandbox: Sandbox) -> None:
         self.limits, self.sandbox = limits, sandbox
+        self.ready = False
+        """Whether the set-up cells have been run in it; the checker keeps account."""
         self.callbacks: list[Callable] = []
         self.folder = Path(tempfile.mkdtemp(prefix="grading-")) if not sandbox.works else None
         self.scratch = str(self.folder) if self.folder else sandbox.scratch
@@ -108,14 +110,12 @@ class Worker:
         """A reader of this worker's values; functions in them become stand-ins."""
         return Receiver(sender.objects if sender else (), self.stand_in)
 
-    def stand_in(self, of: str | int) -> Callable:
-        """A function that calls the student's function from afar."""
+    def stand_in(self, of: int) -> Callable:
+        """A function that calls a function from afar that the student's code has returned."""
 
         def answer(*inputs: Any, **named: Any) -> Any:
             return self.call(of, inputs, named)
 
-        if isinstance(of, str):
-            answer.__name__ = answer.__qualname__ = of
         return answer
 
     def close(self) -> None:

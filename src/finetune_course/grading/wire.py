@@ -224,10 +224,10 @@ def _array(kind: str, shape: list[int], body: str) -> Any:
 
 
 def _tensor(kind: str, shape: list[int], body: str, requires_grad: bool) -> Any:
-    import torch
-
     if kind not in TORCH_TYPES:
         raise WireError("a tensor of an unknown kind")
+    import torch
+
     raw = bytearray(base64.b64decode(body))
     dtype = getattr(torch, kind)
     flat = torch.frombuffer(raw, dtype=torch.uint8).view(dtype) if raw else torch.empty(0, dtype=dtype)
