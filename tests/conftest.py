@@ -42,8 +42,8 @@ def pytest_collection_modifyitems(items):
     if is_worker():
         import side_by_side
 
-        minutes = side_by_side.minutes_of_notebooks()
-        items[:] = [items[place] for place in side_by_side.in_order([item.nodeid for item in items], minutes)]
+        notebooks = side_by_side.longest_first(side_by_side.costs())
+        items[:] = [items[place] for place in side_by_side.in_order([item.nodeid for item in items], notebooks)]
 
 
 @pytest.hookimpl(optionalhook=True)

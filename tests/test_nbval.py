@@ -13,6 +13,7 @@ from pathlib import Path
 import nbformat
 import notebook_rules
 import pytest
+from fresh_cache import fresh_cache
 from nbval.plugin import find_comment_markers, find_metadata_tags
 
 from finetune_course.build_notebooks import CHOICES_OF_A_READER
@@ -22,6 +23,12 @@ from finetune_course.notebook_build.student import as_text
 
 CELL_TIMEOUT = 900
 each_notebook = pytest.mark.parametrize("edition", notebook_rules.course(), ids=lambda edition: edition.name)
+
+
+@pytest.fixture(autouse=True)
+def new_machine(tmp_path_factory, monkeypatch):
+    """No adapter or model of the learner's own is taken or overwritten."""
+    monkeypatch.setenv("FINETUNE_COURSE_CACHE", str(fresh_cache(tmp_path_factory.mktemp("cache"))))
 
 
 def nbval(path):

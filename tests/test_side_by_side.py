@@ -12,7 +12,7 @@ import notebook_rules
 import psutil
 import pytest
 import side_by_side
-from side_by_side import in_order, minutes_of_notebooks, still_running, threads_each, unit_of
+from side_by_side import costs, in_order, longest_first, still_running, threads_each, unit_of
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
@@ -34,7 +34,7 @@ def test_long_notebooks_come_first_and_cheap_files_last():
     costly = f"tests/{side_by_side.COSTLY_FILES[0]}.py::test_a"
     cheap = ["tests/test_a.py::test_1", "tests/test_a.py::test_2"]
     given = [cheap[0], costly, f"{STUDENT}[03_x]", f"{NBVAL}[00_x]", f"{NBVAL}[03_x]", cheap[1]]
-    found = [given[place] for place in in_order(given, {"00_x": 1, "03_x": 5})]
+    found = [given[place] for place in in_order(given, ["03_x", "00_x"])]
     assert found == [f"{NBVAL}[03_x]", f"{NBVAL}[00_x]", f"{STUDENT}[03_x]", costly, *cheap]
 
 
@@ -46,13 +46,33 @@ def test_what_is_named_is_there():
         assert test.rstrip("[") in (HERE.parent / file).read_text(encoding="utf-8")
 
 
-def test_every_notebook_says_how_long_it_computes(tmp_path):
-    minutes = minutes_of_notebooks()
-    assert set(minutes) == {edition.name for edition in notebook_rules.course()}
-    assert all(0 < number < side_by_side.UNKNOWN for number in minutes.values()), minutes
+def test_every_notebook_says_what_it_takes(tmp_path):
+    found = costs()
+    assert set(found) == {edition.name for edition in notebook_rules.course()}
+    assert all(0 < minutes < side_by_side.UNKNOWN[0] and 0 < gb < 9 for minutes, gb in found.values()), found
     (tmp_path / "11_none.py").write_text("# %% [markdown]\n# Nothing is said.\n")
-    (tmp_path / "12_broken.py").write_text("# It takes about two\n# minutes of computing on 2 CPU cores.\n")
-    assert minutes_of_notebooks(tmp_path) == {"11_none": side_by_side.UNKNOWN, "12_broken": 2}
+    said = "# It takes about two\n# minutes of computing on 2 CPU cores, your time, and 1 to 2.5 GB of memory.\n"
+    (tmp_path / "12_broken.py").write_text(said)
+    assert costs(tmp_path) == {"11_none": side_by_side.UNKNOWN, "12_broken": (2, 2.5)}
+
+
+def test_hungry_notebooks_get_the_same_process():
+    cost = {"00": (1, 2.0), "01": (4, 1.5), "03": (5, 3.0), "04": (3, 2.0), "06": (5, 4.0)}
+    assert longest_first(cost) == ["06", "01", "03", "04", "00"]
+    assert longest_first({name: (minutes, 1.0) for name, (minutes, _) in cost.items()}) == [
+        "03",
+        "06",
+        "01",
+        "04",
+        "00",
+    ]
+    assert longest_first({name: (minutes, 3.0) for name, (minutes, _) in cost.items()}) == [
+        "00",
+        "01",
+        "03",
+        "04",
+        "06",
+    ]
 
 
 def test_the_processes_share_the_cores(monkeypatch):
@@ -86,7 +106,8 @@ def folder(tmp_path):
     (tmp_path / "solutions").mkdir()
     (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
     for name, minutes in (("01_short", 1), ("02_long", 4)):
-        (tmp_path / "solutions" / f"{name}.py").write_text(f"# about {minutes} minutes of computing\n")
+        said = f"# about {minutes} minutes of computing, 1 GB of memory\n"
+        (tmp_path / "solutions" / f"{name}.py").write_text(said)
     for name in ("conftest.py", "side_by_side.py"):
         text = (HERE / name).read_text(encoding="utf-8")
         (tmp_path / "tests" / name).write_text(

@@ -16,6 +16,7 @@ from pathlib import Path
 import nbformat
 import notebook_rules
 import pytest
+from fresh_cache import fresh_cache
 
 from finetune_course import build_notebooks
 from finetune_course.build_notebooks import CHOICES_OF_A_READER
@@ -26,6 +27,12 @@ from finetune_course.notebook_build.source import editions, exercise_cells, grad
 FIXTURE = Path(__file__).parent / "fixtures" / "solutions" / "90_tiny.py"
 GRADED_CELL_TIMEOUT = 60  # seconds; nbgrader's own default is 30 and a setup cell may import torch
 each_notebook = pytest.mark.parametrize("edition", notebook_rules.course(), ids=lambda edition: edition.name)
+
+
+@pytest.fixture(autouse=True)
+def new_machine(tmp_path_factory, monkeypatch):
+    """No adapter or model of the learner's own is taken or overwritten."""
+    monkeypatch.setenv("FINETUNE_COURSE_CACHE", str(fresh_cache(tmp_path_factory.mktemp("cache"))))
 
 
 def run(notebook, folder, **options):

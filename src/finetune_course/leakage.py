@@ -129,19 +129,25 @@ def shared_runs(
 
     ``similarity`` is the run's share of the shorter text's words.
     """
-    texts = [masked(text, wordings) for text in left], [masked(text, wordings) for text in right]
+    lefts, rights = [masked(text, wordings) for text in left], [masked(text, wordings) for text in right]
+    swapped = len(lefts) < len(rights)
+    indexed, asked = (lefts, rights) if swapped else (rights, lefts)  # the shorter list, which costs more, is indexed
     holders = defaultdict(set)
-    for place, text in enumerate(texts[1]):
+    for place, text in enumerate(indexed):
         for run in _runs(text, words):
             holders[run].add(place)
-    candidates = {
-        (first, second) for first, text in enumerate(texts[0]) for run in _runs(text, words) for second in holders[run]
+    found = {
+        (place, other)
+        for place, text in enumerate(asked)
+        for run in _runs(text, words)
+        for other in holders.get(run, ())
     }
-    return [_longest_run(first, second, texts[0][first], texts[1][second]) for first, second in sorted(candidates)]
+    candidates = sorted((other, place) if swapped else (place, other) for place, other in found)
+    return [_longest_run(first, second, lefts[first], rights[second]) for first, second in candidates]
 
 
-def _runs(words: list[str], length: int) -> set[tuple[str, ...]]:
-    return {tuple(words[at : at + length]) for at in range(len(words) - length + 1)}
+def _runs(words: list[str], length: int) -> Iterator[tuple[str, ...]]:
+    return (tuple(words[at : at + length]) for at in range(len(words) - length + 1))
 
 
 def _longest_run(first: int, second: int, left: list[str], right: list[str]) -> Pair:
