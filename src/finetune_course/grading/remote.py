@@ -121,6 +121,7 @@ class Worker:
     def close(self) -> None:
         """Kill the worker and everything it started, and remove its folder."""
         self.watch.end()
+        self.watch.join()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout=10)
         if self.folder:

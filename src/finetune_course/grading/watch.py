@@ -99,6 +99,10 @@ class Watch:
         self._stopped.set()
         kill_below(os.getpid())
 
+    def join(self) -> None:
+        """Wait until the thread has ended; until then it may still be killing, and a new worker would be killed too."""
+        self._thread.join()
+
     def _look(self) -> None:
         next_disk = 0.0
         while not self._stopped.wait(INTERVAL):
