@@ -67,6 +67,14 @@ class KbQuestion(NamedTuple):
     gold: dict[str, Gold]
 
 
+def load_terms() -> list[KbQuestion]:
+    """Questions that describe, in ordinary words, what the shop has a word of its own for; the answer is that word."""
+    rows = load_records(data_path("kb", "terms.jsonl"), _SCHEMA)
+    return [
+        KbQuestion(row["id"], row["question"], row["kind"], {"v1": _gold(row), "v2": _gold(row["v2"])}) for row in rows
+    ]
+
+
 def load_kb_questions(split: str) -> list[KbQuestion]:
     """The questions of a split, in the file's order.
 
