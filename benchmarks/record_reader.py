@@ -1,0 +1,146 @@
+"""Record the reader of notebook 10: a LoRA that learns to read pages, and the raw model beside it, on the same pieces.
+
+    python benchmarks/record_reader.py choose           # the settings of data/kb/training.yaml, on validation, seed 0
+    python benchmarks/record_reader.py test             # after choose: raw and trained on the test, both versions
+    python benchmarks/record_reader.py test --seeds 1   # a part
+
+Written to benchmarks/results/kb_reader.json, each run as soon as it is done, every answer in full; a run that stands
+there is not made again. Adapters are kept in the cache folder, that of seed 0 goes to data/adapters/reader. ``--tiny``
+proves within a minute that the script works and wants an --output folder of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import yaml
+
+from finetune_course.adapters import own_adapter_folder
+from finetune_course.grid_record import GridRecord, Run
+from finetune_course.hardware import inspect_hardware
+from finetune_course.kb_questions import is_right, load_kb_questions
+from finetune_course.lora_runs import adapter_about, base_model, save_adapter, train_lora, with_adapter
+from finetune_course.paths import course_root, data_path
+from finetune_course.qa_arms import arm, ask
+from finetune_course.reader import load_reader_rows, prompt_completion, training_hash
+from finetune_course.retrieved import load_retrieved
+from finetune_course.training import keep_freed_memory, quiet_libraries, triage_settings
+
+RESULTS = course_root() / "benchmarks" / "results"
+NAME = "kb_reader"
+READER = "LoRA reader + RAG"
+RAW = ("RAG, short rules", "RAG, long rules")
+VERSIONS = ("v1", "v2")
+
+
+def kb_settings() -> dict:
+    return yaml.safe_load(data_path("kb", "training.yaml").read_text(encoding="utf-8"))
+
+
+class Bench:
+    """Data, settings and record of one call; ``tiny``: a few rows and questions, two steps."""
+
+    def __init__(self, output: Path, tiny: bool = False, adapters: Path | None = None):
+        self.settings, self.tiny = kb_settings(), tiny
+        self.own = self.settings["reader"]
+        self.hw = inspect_hardware("standard")
+        rows = [prompt_completion(row) for row in load_reader_rows()]
+        self.rows = sorted(rows, key=lambda row: len(str(row)))[:6] if tiny else rows
+        self.retrieved = load_retrieved()
+        self.adapters = adapters or own_adapter_folder("kb").parent
+        few = 3 if tiny else None
+        self.validation, self.test = (load_kb_questions(split)[:few] for split in ("validation", "test"))
+        self.record = GridRecord(
+            output / f"{NAME}.json",
+            " && ".join(f"python benchmarks/record_reader.py {part}" for part in ("choose", "test")),
+            data_sha256=training_hash("reader_train"), search=self.retrieved.settings["pages_sha256"],
+            settings=self.own, room=self.settings["room"], tiny=tiny,
+            training={name: value for name, value in triage_settings().items() if name not in ("live", "recorded")},
+            dtype=str(self.hw.dtype).removeprefix("torch."),
+        )  # fmt: skip
+
+    def trained(self, seed: int, epochs: float, learning_rate: float):
+        """The model with its adapter, tokenizer, cost and the adapter's folder; from the cache where it is there."""
+        folder = self.adapters / f"reader-{epochs:g}-{learning_rate:g}-{seed}{'-tiny' if self.tiny else ''}"
+        about = {"data_sha256": training_hash("reader_train"), "seed": seed, "epochs": epochs, "rate": learning_rate}
+        model, tokenizer = base_model(self.hw)
+        kept = adapter_about(folder)
+        if kept and all(kept.get(name) == value for name, value in about.items()):
+            return with_adapter(model, folder), tokenizer, kept["cost"], folder
+        run = train_lora(
+            model, tokenizer, self.rows, self.hw, seed=seed, epochs=epochs, learning_rate=learning_rate,
+            batch=self.own["batch"], max_length=10_000 if self.tiny else self.own["max_length"],
+            max_steps=2 if self.tiny else -1,
+        )  # fmt: skip
+        save_adapter(run.model, folder, about | {"cost": run.cost()})
+        # Answers come from the adapter as it is kept (bfloat16), not from the one in memory.
+        model, tokenizer = base_model(self.hw)
+        return with_adapter(model, folder), tokenizer, run.cost(), folder
+
+    def asked(self, name: str, model, tokenizer, questions, version: str) -> Run:
+        return ask(
+            arm(name), model, tokenizer, questions, self.retrieved, version,
+            room=self.settings["room"], batch_size=self.hw.eval_batch,
+        )  # fmt: skip
+
+    def choose(self) -> None:
+        for tried in self.own["tried"]:
+            self.record.once(lambda t=tried: self.trial(**t), part="choose", **tried)
+
+    def trial(self, epochs: float, learning_rate: float) -> Run:
+        model, tokenizer, cost, _ = self.trained(0, epochs, learning_rate)
+        return cost | {"validation": self.asked(READER, model, tokenizer, self.validation, "v1")}
+
+    def chosen(self) -> dict:
+        """The tried setting with the most right answers on validation; the first of equals."""
+        trials = [run for run in self.record.runs if run["part"] == "choose"]
+        if len(trials) < len(self.own["tried"]):
+            raise SystemExit("The settings are not chosen yet: run this script with 'choose' first.")
+        best = max(trials, key=lambda run: self.right(run["validation"]["answers"]))
+        return {name: best[name] for name in ("epochs", "learning_rate")}
+
+    def right(self, answers: list[str]) -> int:
+        return sum(is_right(text, question) for text, question in zip(answers, self.validation, strict=True))
+
+    def score(self, seeds: list[int]) -> None:
+        chosen = self.chosen()
+        for name in RAW:
+            self.record.once(lambda n=name: self.raw(n), part="test", arm=name)
+        for seed in seeds:
+            self.record.once(lambda s=seed: self.point(s, **chosen), part="test", arm=READER, seed=seed)
+
+    def raw(self, name: str) -> Run:
+        model, tokenizer = base_model(self.hw)
+        return {version: self.asked(name, model, tokenizer, self.test, version) for version in VERSIONS}
+
+    def point(self, seed: int, epochs: float, learning_rate: float) -> Run:
+        model, tokenizer, cost, folder = self.trained(seed, epochs, learning_rate)
+        run = cost | {"epochs": epochs, "learning_rate": learning_rate}
+        run |= {version: self.asked(READER, model, tokenizer, self.test, version) for version in VERSIONS}
+        if seed == 0 and not self.tiny:
+            about = {"settings": self.record.settings, "run": {k: v for k, v in run.items() if k not in VERSIONS}}
+            save_adapter(model, data_path("adapters", "reader"), adapter_about(folder) | about)
+        return run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("part", choices=["choose", "test"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=kb_settings()["seeds"])
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--tiny", action="store_true", help="a proof that it works; wants an --output folder")
+    options = parser.parse_args()
+    if options.tiny and options.output == RESULTS:
+        parser.error("--tiny gives no results worth keeping: name a folder with --output.")
+    quiet_libraries()
+    keep_freed_memory()
+    bench = Bench(options.output, options.tiny, options.output / "adapters" if options.tiny else None)
+    if options.part == "choose":
+        bench.choose()
+    else:
+        bench.score(options.seeds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,231 @@
+"""The recording scripts of notebook 10 from end to end, with a tiny random model in place of the real one."""
+
+import copy
+import json
+
+import pytest
+import torch
+from test_lower_half import pytestmark  # noqa: F401  (the same library warning is let through)
+from test_record_learning_curve import script
+from tiny_training import tiny_model, tiny_tokenizer
+
+from finetune_course import lora_runs
+from finetune_course.grid_record import load_record
+from finetune_course.hardware import Hardware
+from finetune_course.kb_questions import SPLITS, load_kb_questions
+from finetune_course.knowledge_base import VERSIONS, load_pages
+from finetune_course.lora_runs import adapter_about, save_adapter, train_lora, with_adapter
+from finetune_course.qa_arms import ARMS, arm, ask, prefix, scored, token_counter
+from finetune_course.reader import as_row, load_fact_rows, load_reader_rows, prompt_completion
+from finetune_course.retrieval_chunks import by_sentences
+from finetune_course.retrieved import NAME, Retrieved, dump, load_retrieved
+from finetune_course.training import triage_settings
+
+CPU = {"bf16": False, "fp16": False, "use_cpu": True}
+HW = Hardware("cpu", "test", torch.float32, CPU, 8.0, 1, "standard", 4, False, {}, [])
+
+
+@pytest.fixture(scope="module")
+def retrieved():
+    """For every question the first two pieces of its gold pages, or of the first page."""
+    pieces = {version: by_sentences(load_pages(version), 1) for version in VERSIONS}
+    found = {version: {} for version in VERSIONS}
+    for question in [question for split in SPLITS for question in load_kb_questions(split)]:
+        for version in VERSIONS:
+            pages = question.gold[version].pages or ("delivery",)
+            names = [piece.id for piece in pieces[version] if piece.page in pages]
+            found[version][question.id] = names[:2]
+    rows = {version: {piece.id: as_row(piece) for piece in pieces[version]} for version in VERSIONS}
+    return Retrieved({"pages_sha256": "x"}, found, {"set up": 1.0, "update": 0.1}, rows)
+
+
+@pytest.fixture
+def tiny(monkeypatch, tmp_path, retrieved):
+    """A function that loads a script with the tiny model and the adapter in the second of its two layers."""
+    tiny_model().save_pretrained(tmp_path / "model")
+    tiny_tokenizer().save_pretrained(tmp_path / "model")
+    settings = copy.deepcopy(triage_settings())
+    settings["lora"]["layers_to_transform"] = [1]
+    monkeypatch.setattr(lora_runs, "weights", lambda: str(tmp_path / "model"))
+    monkeypatch.setattr(lora_runs, "triage_settings", lambda: settings)
+
+    def load(name):
+        module = script(name)
+        for attribute, value in {
+            "inspect_hardware": lambda profile: HW,
+            "load_retrieved": lambda: retrieved,
+            "triage_settings": lambda: settings,
+        }.items():
+            if hasattr(module, attribute):
+                monkeypatch.setattr(module, attribute, value)
+        return module
+
+    return load
+
+
+def rows(count=6):
+    return sorted((prompt_completion(row) for row in load_fact_rows()), key=lambda row: len(str(row)))[:count]
+
+
+def lora_weights(model):
+    return torch.cat([value.detach().flatten() for name, value in model.named_parameters() if ".lora_" in name])
+
+
+def test_a_run_repeats_itself_and_is_kept_and_loaded_as_it_was(tiny, tmp_path):
+    module = tiny("record_facts")
+    model, tokenizer = lora_runs.base_model(HW)
+    settings = {"seed": 3, "epochs": 1, "learning_rate": 0.01, "batch": 2, "max_length": 2000}
+    first = train_lora(model, tokenizer, rows(), HW, **settings)
+    again = train_lora(lora_runs.base_model(HW)[0], tokenizer, rows(), HW, **settings)
+    assert first.steps == 3 and first.tokens > 0
+    assert torch.equal(lora_weights(first.model), lora_weights(again.model))
+    save_adapter(first.model, tmp_path / "kept", {"seed": 3})
+    assert adapter_about(tmp_path / "kept") == {"seed": 3}
+    config = json.loads((tmp_path / "kept" / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == lora_runs.BASE and str(tmp_path) not in json.dumps(config)
+    loaded = with_adapter(lora_runs.base_model(HW)[0], tmp_path / "kept", trainable=True)
+    torch.testing.assert_close(lora_weights(loaded), lora_weights(first.model), atol=1e-2, rtol=1e-2)
+    before = lora_weights(loaded).clone()
+    further = train_lora(loaded, tokenizer, rows(), HW, **settings)
+    assert not torch.equal(before, lora_weights(further.model)), "an adapter that is there is trained further"
+    assert len([name for name, _ in further.model.named_parameters() if ".lora_A" in name]) == 7
+    assert module.changed_rows([], [], 1, 0) == []
+
+
+def test_rows_that_do_not_fit_and_missing_adapters_are_refused_in_one_sentence(tiny, tmp_path):
+    tiny("record_facts")
+    model, tokenizer = lora_runs.base_model(HW)
+    settings = {"seed": 0, "epochs": 1, "learning_rate": 0.01, "batch": 2}
+    with pytest.raises(ValueError, match="max_length is 20: raise it"):
+        train_lora(model, tokenizer, rows(), HW, max_length=20, **settings)
+    with pytest.raises(ValueError, match="no rows to train on"):
+        train_lora(model, tokenizer, [], HW, max_length=20, **settings)
+    with pytest.raises(FileNotFoundError, match="no adapter in the folder 'nothing'"):
+        with_adapter(model, tmp_path / "nothing")
+
+
+@pytest.mark.slow
+def test_the_reader_is_chosen_and_scored_once(tiny, tmp_path, monkeypatch):
+    module = tiny("record_reader")
+
+    def bench():
+        return module.Bench(tmp_path, True, tmp_path / "adapters")
+
+    with pytest.raises(SystemExit, match="'choose' first"):
+        bench().score([0])
+    bench().choose()
+    bench().score([0, 1])
+    stored = load_record("kb_reader", tmp_path)
+    parts = [(run["part"], run.get("arm"), run.get("seed")) for run in stored["runs"]]
+    assert parts == [("choose", None, None)] * 3 + [
+        ("test", "RAG, short rules", None), ("test", "RAG, long rules", None),
+        ("test", module.READER, 0), ("test", module.READER, 1),
+    ]  # fmt: skip
+    for run in stored["runs"][3:]:
+        assert all(len(run[version]["answers"]) == 3 and run[version]["prompt_tokens"] > 0 for version in VERSIONS)
+    assert stored["runs"][5]["train_seconds"] == stored["runs"][0]["train_seconds"], "the chosen run is not repeated"
+    assert len(stored["settings"]["data_sha256"]) == 64 and stored["settings"]["versions"]["torch"]
+    monkeypatch.setattr(module, "train_lora", None)  # nothing may be trained a second time
+    bench().choose()
+    bench().score([0, 1])
+    assert load_record("kb_reader", tmp_path) == stored
+
+
+@pytest.mark.slow
+def test_the_facts_are_learned_and_brought_up_to_date_in_both_ways(tiny, tmp_path):
+    module = tiny("record_facts")
+    bench = module.Bench(tmp_path, True, tmp_path / "adapters")
+    bench.choose()
+    bench.score([0])
+    bench.update([0])
+    runs = load_record("kb_facts", tmp_path)["runs"]
+    assert [(run["part"], run.get("way")) for run in runs] == [("choose", None)] * 3 + [
+        ("test", None), ("update", "anew"), ("update", "short"),
+    ]  # fmt: skip
+    assert len(runs[3]["test"]["answers"]) == 3 == len(runs[3]["pages"]["v2"]["answers"])
+    assert runs[-1]["rows"] < runs[-2]["rows"] == len(load_fact_rows("v2"))
+
+
+@pytest.mark.parametrize("name", ["record_reader", "record_facts"])
+def test_a_tiny_run_is_not_written_among_the_results(tiny, name, monkeypatch, capsys):
+    module = tiny(name)
+    monkeypatch.setattr("sys.argv", [f"{name}.py", "choose", "--tiny"])
+    with pytest.raises(SystemExit):
+        module.main()
+    assert "--tiny gives no results worth keeping" in capsys.readouterr().err
+
+
+def test_changed_rows_are_those_of_the_new_version_with_as_many_old_ones():
+    module = script("record_facts")
+    old, new = load_fact_rows("v1"), load_fact_rows("v2")
+    chosen = module.changed_rows(old, new, 1, 0)
+    known = {(row["question"], row["answer"]) for row in old}
+    fresh = [row for row in chosen if (row["question"], row["answer"]) not in known]
+    assert len(chosen) == 2 * len(fresh) and len(fresh) > 2 * 100
+    assert module.changed_rows(old, new, 1, 0) == chosen != module.changed_rows(old, new, 1, 1)
+    assert module.changed_rows(old, old, 1, 0) == []
+
+
+# Arms
+
+
+def test_arms_are_asked_and_scored(retrieved):
+    model, tokenizer = tiny_model().eval(), tiny_tokenizer()
+    questions = load_kb_questions("validation")[:2]
+    count = token_counter(tokenizer)
+    for way in ARMS:
+        assert arm(way.name) is way
+        if way.name in ("zero-shot", "LoRA reader + RAG"):
+            run = ask(way, model, tokenizer, questions, retrieved, "v2", room=10_000, batch_size=2)
+            table = scored(run, way, questions, retrieved, "v2", count, 10_000)
+            assert list(table["id"]) == [each.id for each in questions] and run["seconds"] >= 0
+            assert set(table) >= {"right", "declined", "cites", "traced", "formatted"}
+    with pytest.raises(ValueError, match="reads pages: give it the record"):
+        ask(arm("RAG, short rules"), model, tokenizer, questions, None)
+    with pytest.raises(ValueError, match="no arm 'RAG'"):
+        arm("RAG")
+
+
+def test_scores_are_those_of_the_answers(retrieved):
+    question = next(q for q in load_kb_questions("validation") if q.kind == "answerable")
+    gold, way, count = question.gold["v1"], arm("LoRA reader + RAG"), len
+    answers = {
+        f"It is {gold.answer}. [{gold.pages[0]}]": (True, True, True),
+        f"It is {gold.answer}. [no-such-page]": (True, False, False),
+        f"{gold.answer}": (True, False, False),
+        "Not in the documents.": (False, False, True),
+    }
+    for text, wanted in answers.items():
+        row = scored({"answers": [text]}, way, [question], retrieved, "v1", count, 10_000).iloc[0]
+        assert tuple(row[["right", "cites", "formatted"]]) == wanted, text
+
+
+def test_example_turns_come_from_training_rows():
+    for name in ("few-shot", "RAG, few-shot"):
+        chat = prefix(arm(name))
+        assert [turn["role"] for turn in chat] == ["system", *["user", "assistant"] * 4]
+    answers = {row["answer"] for row in load_reader_rows()}
+    assert {turn["content"] for turn in prefix(arm("RAG, few-shot"))[2::2]} <= answers
+    assert any(turn["content"] == "Not in the documents." for turn in prefix(arm("RAG, few-shot")))
+    assert len(prefix(arm("zero-shot"))) == 1
+
+
+# The record of the search
+
+
+def test_the_record_of_the_search_is_read_and_checked(tmp_path):
+    with pytest.raises(FileNotFoundError, match="record_retrieved.py"):
+        load_retrieved(tmp_path)
+    question = load_kb_questions("test")[0]
+    found = {version: {question.id: ["delivery#1", "delivery#2", "delivery#3"]} for version in VERSIONS}
+    record = {"settings": {"cut": "1 sentence"}, "runs": [dump(found, {"set up": 1.2345})]}
+    (tmp_path / f"{NAME}.json").write_text(json.dumps(record))
+    kept = load_retrieved(tmp_path)
+    assert kept.seconds == {"set up": 1.23}
+    pieces = kept.pieces(question, "v1", lambda text: 50, 120)
+    assert [piece["id"] for piece in pieces] == ["delivery#1", "delivery#2"]
+    assert pieces[0]["searched"].startswith("Delivery. ")
+    found["v2"][question.id] = ["lay-by#1"]  # withdrawn in version 2
+    (tmp_path / f"{NAME}.json").write_text(json.dumps({"settings": {}, "runs": [dump(found, {})]}))
+    with pytest.raises(ValueError, match="names 'lay-by#1', which v2 lacks"):
+        load_retrieved(tmp_path)
