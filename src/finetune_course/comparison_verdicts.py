@@ -1,0 +1,146 @@
+"""The verdicts of notebook 10: each claim's line from data/claims.csv against the interval that was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from .comparison_table import Asked, changed, citations, update_minutes
+from .curation_grid import from_bits
+from .evaluate import Interval, interval, paired_difference, percent, points
+from .kb_questions import KbQuestion
+from .retrieved import Retrieved
+
+WAITS = "not measured yet"
+Verdict = tuple[str, str]
+"""What was measured, in words, and the verdict."""
+
+RAW, FACTS, READER = "RAG, short rules", "LoRA on facts", "LoRA reader + RAG"
+
+
+def judged(found: Interval, line: float, below: bool = False) -> str:
+    """What an interval says of 'at least the line' (with ``below``: 'less than the line')."""
+    if below:
+        return "holds" if found.high < line else "fails here" if found.low >= line else "not decided"
+    return "holds" if found.low >= line else "fails here" if found.high < line else "not decided"
+
+
+def more(found: Interval) -> str:
+    """What the interval of a difference says of 'more': above zero, below it, or around it."""
+    return "holds" if found.low > 0 else "fails here" if found.high < 0 else "not decided"
+
+
+def together(parts: Sequence[str]) -> str:
+    """One verdict from several that must all hold."""
+    if all(part == "holds" for part in parts):
+        return "holds"
+    return "fails here" if "fails here" in parts else "not decided"
+
+
+def ratio(after: np.ndarray, before: np.ndarray) -> Interval:
+    """Mean of ``after`` over mean of ``before``, both one number a question, with the paired bootstrap's interval.
+
+    Raises ValueError where nothing was right before: a ratio to nothing is none.
+    """
+    if not before.any():
+        raise ValueError("Nothing was right before, so there is nothing to compare with.")
+    found = stats.bootstrap(
+        (after, before), lambda a, b, axis=-1: a.mean(axis) / np.maximum(b.mean(axis), 1e-9), paired=True,
+        method="percentile", rng=0,
+    ).confidence_interval  # fmt: skip
+    return Interval(float(after.mean() / before.mean()), float(found.low), float(found.high))
+
+
+def verdicts(
+    found: Mapping[tuple[str, str], Asked],
+    questions: Sequence[KbQuestion],
+    retrieved: Retrieved,
+    records: Mapping[str, Mapping[str, Any] | None],
+    gains: Mapping[str, Interval],
+    stayed: Mapping[str, np.ndarray],
+    named: Mapping[str, Sequence[bool]],
+) -> dict[str, Verdict]:
+    """Claim id → (measured, verdict) for C09, C24, C26, C27 and C35 to C38; WAITS where its record is not there.
+
+    ``gains``, ``stayed`` and ``named`` are the notebook's: differences by name, stale answers, right terms by arm.
+    """
+    return {
+        "C09": _gain(gains, ["RAG − LoRA on facts, before"]),
+        "C24": _citing(found),
+        "C26": _updating(retrieved, records.get("facts")),
+        "C27": _gain(gains, ["reader + RAG − RAG, before", "reader + RAG − LoRA on facts, before"]),
+        "C35": _stale(stayed),
+        "C36": _fresh(found, questions),
+        "C37": _terms(named),
+        "C38": _format(records.get("comparison")),
+    }
+
+
+def _gain(gains: Mapping[str, Interval], names: Sequence[str]) -> Verdict:
+    if not all(name in gains for name in names):
+        return "–", WAITS
+    told = "; ".join(f"{name}: {points(*gains[name])} points" for name in names)
+    return told, together([more(gains[name]) for name in names])
+
+
+def _citing(found: Mapping[tuple[str, str], Asked]) -> Verdict:
+    keys = [(READER, "before"), (FACTS, "before")]
+    if not all(key in found for key in keys):
+        return "–", WAITS
+    cited = [citations(found[key], seed=0) for key in keys]
+    if not all(len(each) for each in cited):
+        return "no right answer to cite for", "not decided"
+    reads, knows = map(interval, cited)
+    told = f"right answers that cite a right page: reader {percent(*reads)}, weights alone {percent(*knows)}"
+    return told, together([judged(reads, 0.9), judged(knows, 0.1, below=True)])
+
+
+def _updating(retrieved: Retrieved, facts: Mapping[str, Any] | None) -> Verdict:
+    minutes = update_minutes(retrieved, facts)
+    index, *trained = minutes.values()
+    if not trained:
+        return "–", WAITS
+    told = "; ".join(f"{name}: {value:.2f} min" for name, value in minutes.items())
+    return told, "holds" if index <= min(trained) / 10 else "fails here"
+
+
+def _stale(stayed: Mapping[str, np.ndarray]) -> Verdict:
+    without = stayed.get("no page in the prompt")
+    if without is None or not len(without):
+        return "–", WAITS
+    told = "; ".join(f"{name}: {percent(*interval(each))}" for name, each in stayed.items() if len(each))
+    return told, judged(interval(without), 0.8)
+
+
+def _fresh(found: Mapping[tuple[str, str], Asked], questions: Sequence[KbQuestion]) -> Verdict:
+    keys = [(READER, "before"), (READER, "updated")]
+    if not all(key in found for key in keys):
+        return "–", WAITS
+    marked = changed(questions)
+    before, after = (
+        np.mean([table.loc[marked, "right"].to_numpy(float) for table in found[key].tables], axis=0) for key in keys
+    )
+    if not before.any():
+        return "no changed question was right before", "not decided"
+    kept = ratio(after, before)
+    return f"changed questions, after the update as often right as {percent(*kept)} of before", judged(kept, 0.9)
+
+
+def _terms(named: Mapping[str, Sequence[bool]]) -> Verdict:
+    if FACTS not in named or RAW not in named:
+        return "–", WAITS
+    gain = paired_difference(named[FACTS], named[RAW])
+    return f"LoRA on facts − RAG: {points(*gain)} points", more(gain)
+
+
+def _format(comparison: Mapping[str, Any] | None) -> Verdict:
+    runs = {
+        run["arm"]: run["otherwise"]["valid"] for run in (comparison or {}).get("runs", []) if run["part"] == "triage"
+    }
+    if not {"LoRA", "few-shot"} <= set(runs):
+        return "–", WAITS
+    gain = paired_difference(from_bits([runs["LoRA"]]), from_bits([runs["few-shot"]]))
+    return f"valid though asked for another format, LoRA − few-shot: {points(*gain)} points", judged(gain, 0.2)

@@ -1,0 +1,186 @@
+"""The comparison: arms, states and seeds are put together from records; verdicts follow the intervals."""
+
+import numpy as np
+import pytest
+from test_record_kb import retrieved  # noqa: F401  (a fixture)
+
+from finetune_course import comparison_verdicts as cv
+from finetune_course.comparison_plots import arms_figure, describe_arms
+from finetune_course.comparison_table import (
+    BOTH,
+    SHORT_UPDATE,
+    changed,
+    citation,
+    difference,
+    gather,
+    main_table,
+    says_old,
+    share,
+    share_interval,
+    update_minutes,
+)
+from finetune_course.comparison_verdicts import WAITS, judged, more, ratio, together, verdicts
+from finetune_course.evaluate import Interval
+from finetune_course.kb_questions import load_kb_questions
+from finetune_course.scoreboard import verdict_of
+
+TEST = load_kb_questions("test")
+READER, RAW, FACTS = "LoRA reader + RAG", "RAG, short rules", "LoRA on facts"
+
+
+def told(version, cited=True):
+    """The gold answers of a version, with or without their page."""
+    return [
+        f"{q.gold[version].answer}" + (f" [{q.gold[version].pages[0]}]" if cited else "")
+        if q.gold[version].pages
+        else "Not in the documents."
+        for q in TEST
+    ]
+
+
+def run(answers):
+    return {"answers": answers, "prompt_tokens": 1400, "new_tokens": 280, "seconds": 14.0}
+
+
+@pytest.fixture
+def records():
+    """A reader that is right in both versions, weights that know version 1 alone, raw RAG that is never right."""
+    wrong = run(["It is blue."] * len(TEST))
+    point = {"part": "test", "arm": READER, "v1": run(told("v1")), "v2": run(told("v2"))}
+    update = {"part": "update", "seed": 0, "train_seconds": 600.0, "test": run(told("v2"))}
+    known = run(told("v1", cited=False))
+    return {
+        "reader": {
+            "runs": [{"part": "test", "arm": RAW, "v1": wrong, "v2": wrong}, *[point | {"seed": s} for s in (0, 1)]]
+        },
+        "facts": {
+            "runs": [
+                {"part": "test", "seed": 0, "test": known, "pages": {"v1": known, "v2": run(told("v2"))}},
+                update | {"way": "anew"},
+                update | {"way": "short", "train_seconds": 60.0},
+            ]
+        },
+        "comparison": {
+            "runs": [
+                {"part": "questions", "arm": "zero-shot", "v1": wrong},
+                {"part": "triage", "arm": "LoRA", "otherwise": {"valid": "1" * 40}},
+                {"part": "triage", "arm": "few-shot", "otherwise": {"valid": "01" * 20}},
+            ]
+        },
+    }
+
+
+@pytest.fixture
+def found(records, retrieved):  # noqa: F811
+    return gather(TEST, retrieved, len, *records.values(), room=10_000)
+
+
+def test_arms_stand_in_their_order_with_their_states(found):
+    assert list(found) == [
+        ("zero-shot", "before"), ("zero-shot", "not updated"), (RAW, "before"), (RAW, "updated"),
+        (FACTS, "before"), (FACTS, "not updated"), (FACTS, "updated"), (BOTH, "before"), (BOTH, "updated"),
+        (READER, "before"), (READER, "updated"), (SHORT_UPDATE, "updated"),
+    ]  # fmt: skip
+    assert len(found[READER, "before"].tables) == 2 and found[READER, "before"].tokens_in == 10
+
+
+def test_scores_are_by_the_version_of_the_state(found):
+    assert found[FACTS, "before"].per_question("right").all()
+    assert not found[FACTS, "not updated"].per_question("right", "changed in v2")[:].any()
+    assert found[FACTS, "updated"].per_question("right").all()
+    table = main_table(found)
+    assert table.loc[(READER, "updated"), "right, answerable"].startswith("100% [")
+    assert table.loc[(READER, "before"), "seeds"] == 2 and table.loc[(RAW, "before"), "tokens out"] == 2
+    assert table.loc[(RAW, "before"), "cites a right page, of right answers"] == "no right answer"
+    assert citation(found[FACTS, "before"]).startswith("0% [")
+    assert citation(found[READER, "before"]).startswith("100% [")
+
+
+def test_differences_are_paired_over_questions(found):
+    gain = difference(found, (READER, "before"), (RAW, "before"))
+    answerable = sum(bool(q.gold["v1"].pages) for q in TEST)
+    assert gain.mean == 1 and gain.low > 0.9
+    assert len(found[READER, "before"].per_question("right")) == answerable
+    fresh = difference(found, (READER, "updated"), (FACTS, "not updated"), "changed in v2")
+    assert fresh.low > 0
+
+
+def test_old_answers_are_seen(found):
+    before, after = says_old(found[FACTS, "before"], TEST), says_old(found[BOTH, "updated"], TEST)
+    assert before.shape == (1, changed(TEST).sum()) and before.all() and not after.any()
+
+
+def test_nothing_recorded_gives_an_empty_table_and_verdicts_that_wait(retrieved):  # noqa: F811
+    assert gather(TEST, retrieved, len, None, None, None) == {} and main_table({}).empty
+    waiting = verdicts({}, TEST, retrieved, {"facts": None}, {}, {}, {})
+    assert set(waiting) == {"C09", "C24", "C26", "C27", "C35", "C36", "C37", "C38"}
+    assert {said for _, said in waiting.values()} == {WAITS} == {verdict_of(WAITS)}
+    assert update_minutes(retrieved, None) == {"rows of the search index replaced": pytest.approx(0.1 / 60)}
+
+
+def test_verdicts_follow_the_records(found, records, retrieved):  # noqa: F811
+    gains = {
+        "RAG − LoRA on facts, before": difference(found, (RAW, "before"), (FACTS, "before")),
+        "reader + RAG − RAG, before": difference(found, (READER, "before"), (RAW, "before")),
+        "reader + RAG − LoRA on facts, before": difference(found, (READER, "before"), (FACTS, "before")),
+    }
+    knew = says_old(found[FACTS, "before"], TEST)
+    stayed = {"no page in the prompt": says_old(found[FACTS, "not updated"], TEST)[knew]}
+    named = {FACTS: [True] * 30, RAW: [False] * 30}
+    said = verdicts(found, TEST, retrieved, records, gains, stayed, named)
+    assert {name: verdict for name, (_, verdict) in said.items()} == {
+        "C09": "fails here", "C24": "holds", "C26": "holds", "C27": "not decided", "C35": "holds", "C36": "holds",
+        "C37": "holds", "C38": "holds",
+    }  # fmt: skip
+    assert "0.00 min" in said["C26"][0] and "10.00 min" in said["C26"][0]
+    assert said["C38"][0].endswith("+50 [+35, +65] points") or "+50 [" in said["C38"][0]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "at_least", "less"),
+    [
+        (0.9, 1, "holds", "fails here"),
+        (0.8, 0.95, "not decided", "not decided"),
+        (0.2, 0.89, "fails here", "holds"),
+        (0.2, 0.9, "not decided", "not decided"),
+    ],
+)
+def test_an_interval_and_a_line(low, high, at_least, less):
+    measured = Interval((low + high) / 2, low, high)
+    assert judged(measured, 0.9) == at_least and judged(measured, 0.9, below=True) == less
+
+
+def test_several_verdicts_in_one():
+    assert together(["holds", "holds"]) == "holds" and together(["holds", "fails here"]) == "fails here"
+    assert together(["holds", "not decided"]) == "not decided"
+    assert [more(Interval(0, *ends)) for ends in ((0.01, 1), (-1, 0.01), (-1, -0.01))] == [
+        "holds", "not decided", "fails here",
+    ]  # fmt: skip
+
+
+def test_a_ratio_has_the_bootstrap_s_interval():
+    before = np.array([1.0] * 30 + [0.0] * 10)
+    kept = ratio(before, before)
+    assert tuple(kept) == (1, 1, 1)
+    half = before.copy()
+    half[:15] = 0
+    assert ratio(half, before).low < 0.5 == ratio(half, before).mean < ratio(half, before).high
+    with pytest.raises(ValueError, match="Nothing was right before"):
+        ratio(before, np.zeros(40))
+
+
+def test_shares_of_several_seeds_have_an_interval():
+    assert share(np.array([1.0, 0.0])) == "50% [9, 91]"
+    same = share_interval(np.full(30, 2 / 3))
+    assert same.low < 2 / 3 < same.high
+    assert share_interval(np.array([1 / 3, 1.0, 0.0])).mean == pytest.approx(4 / 9)
+
+
+def test_the_figure_shows_every_arm_and_its_text_every_number(found):
+    figure = arms_figure(found)
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == list(dict.fromkeys(arm for arm, _ in found))
+    assert figure.axes[0].get_xlabel().endswith("%")
+    text = describe_arms(found)
+    assert all(f"{arm}, {state}:" in text for arm, state in found)
+    assert cv.READER in text
