@@ -12,8 +12,9 @@ from tiny_training import tiny_model, tiny_tokenizer
 from finetune_course import lora_runs
 from finetune_course.grid_record import load_record
 from finetune_course.hardware import Hardware
-from finetune_course.kb_questions import SPLITS, load_kb_questions
+from finetune_course.kb_questions import SPLITS, load_kb_questions, load_terms
 from finetune_course.knowledge_base import VERSIONS, load_pages
+from finetune_course.levers import Nearest, asked_otherwise, other_formats, voice_prompts
 from finetune_course.lora_runs import adapter_about, save_adapter, train_lora, with_adapter
 from finetune_course.qa_arms import ARMS, arm, ask, prefix, scored, token_counter
 from finetune_course.reader import as_row, load_fact_rows, load_reader_rows, prompt_completion
@@ -30,7 +31,7 @@ def retrieved():
     """For every question the first two pieces of its gold pages, or of the first page."""
     pieces = {version: by_sentences(load_pages(version), 1) for version in VERSIONS}
     found = {version: {} for version in VERSIONS}
-    for question in [question for split in SPLITS for question in load_kb_questions(split)]:
+    for question in [question for split in SPLITS for question in load_kb_questions(split)] + load_terms():
         for version in VERSIONS:
             pages = question.gold[version].pages or ("delivery",)
             names = [piece.id for piece in pieces[version] if piece.page in pages]
@@ -229,3 +230,55 @@ def test_the_record_of_the_search_is_read_and_checked(tmp_path):
     (tmp_path / f"{NAME}.json").write_text(json.dumps({"settings": {}, "runs": [dump(found, {})]}))
     with pytest.raises(ValueError, match="names 'lay-by#1', which v2 lacks"):
         load_retrieved(tmp_path)
+
+
+# The untrained arms and the other two tasks
+
+
+@pytest.mark.slow
+def test_every_part_of_the_comparison_is_recorded(tiny, tmp_path, monkeypatch):
+    module = tiny("record_comparison")
+    model, tokenizer = lora_runs.base_model(HW)
+    limits = {"seed": 0, "epochs": 1, "learning_rate": 0.01, "batch": 2, "max_length": 2000}
+    save_adapter(train_lora(model, tokenizer, rows(), HW, **limits).model, tmp_path / "adapter", {})
+    monkeypatch.setattr(module, "shipped_adapter", lambda task: tmp_path / "adapter")
+    monkeypatch.setattr(module, "TIMED", 1)
+
+    def bench():
+        return module.Bench(tmp_path, True)
+
+    for part in module.PARTS:
+        getattr(bench(), f"part_{part}")([0])
+    runs = load_record("kb_comparison", tmp_path)["runs"]
+    found = {(run["part"], run["arm"]) for run in runs}
+    assert {name for part, name in found if part == "terms"} == {way.name for way in ARMS}
+    assert {name for part, name in found if part == "latency"} == {way.name for way in ARMS}
+    assert {name for part, name in found if part == "questions"} == {"zero-shot", "few-shot", "RAG, few-shot"}
+    for run in runs:
+        if run["part"] == "triage":
+            assert len(run["plain"]["exact"]) == 2 == len(run["otherwise"]["valid"]) and run["plain"]["prompt_tokens"]
+        if run["part"] == "voice":
+            assert len(run["answers"]) == 2 and ("train_seconds" in run) == (run["arm"] == "LoRA")
+        if run["part"] == "questions":
+            assert ("v2" in run) == (run["arm"] == "RAG, few-shot")
+    stored = load_record("kb_comparison", tmp_path)
+    monkeypatch.setattr(module, "ask", None)
+    monkeypatch.setattr(module, "answer_all", None)
+    for part in module.PARTS:
+        getattr(bench(), f"part_{part}")([0])
+    assert load_record("kb_comparison", tmp_path) == stored
+
+
+def test_retrieved_examples_are_the_nearest_and_the_requests_are_many():
+    nearest = Nearest(["the tent leaks in the rain", "where is my order", "a refund for my boots"])
+    assert nearest("my tent leaks", 1) == [0] and nearest("order, where?", 2)[0] == 1
+    train = [{"neutral": f"text {n}", "voice": f"voice {n}"} for n in range(6)]
+    chat, users = voice_prompts("retrieved examples", ["text 3"], train)
+    assert len(chat) == 1 and users[0].endswith("Text: text 3\nAnswer:") and users[0].count("Answer:") == 5
+    chat, users = voice_prompts("few-shot", ["new"], train)
+    assert len(chat) == 9 and users == ["new"]
+    with pytest.raises(ValueError, match="no lever 'magic'"):
+        voice_prompts("magic", ["new"], train)
+    requests = other_formats()
+    assert len(requests) == 20 == len(set(requests)) and all(requests)
+    assert asked_otherwise(["a"] * 21)[20] == asked_otherwise(["a"])[0] == f"a {requests[0]}"

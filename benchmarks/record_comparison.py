@@ -1,0 +1,170 @@
+"""Record what notebook 10's table still needs: the untrained arms, the other two tasks, the time of an answer.
+
+    python benchmarks/record_comparison.py questions    # prompts alone: the test questions, the shop's own terms
+    python benchmarks/record_comparison.py terms        # trained arms on the terms, after the two other records
+    python benchmarks/record_comparison.py triage       # triage under each lever; asked for another format, too
+    python benchmarks/record_comparison.py voice        # the brand voice under each lever (trains its LoRA)
+    python benchmarks/record_comparison.py latency      # one question at a time
+
+Written to benchmarks/results/kb_comparison.json, each run as soon as it is done; a run that stands there is not made
+again. Nothing is chosen here. ``--tiny`` proves that the script works and wants an --output folder of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import statistics
+from pathlib import Path
+
+import yaml
+
+from finetune_course import triage, voice
+from finetune_course.adapters import data_hash, shipped_adapter
+from finetune_course.generation import answer_all
+from finetune_course.grid_record import GridRecord, Run, outcome_bits
+from finetune_course.hardware import inspect_hardware
+from finetune_course.kb_questions import load_kb_questions, load_terms
+from finetune_course.levers import LEVERS, asked_otherwise, other_formats, triage_prompts, voice_prompts
+from finetune_course.lora_runs import base_model, train_lora, with_adapter
+from finetune_course.paths import course_root, data_path
+from finetune_course.qa_arms import ARMS, Arm, ask
+from finetune_course.retrieved import load_retrieved
+from finetune_course.training import keep_freed_memory, quiet_libraries
+
+RESULTS = course_root() / "benchmarks" / "results"
+NAME = "kb_comparison"
+PARTS = ("questions", "terms", "triage", "voice", "latency")
+VOICE_RUN = {"epochs": 3, "learning_rate": 1e-3, "batch": 4, "max_length": 448}
+OTHERWISE, TIMED, VOICE_TOKENS = 100, 10, 110
+
+
+def voice_hash() -> str:
+    names = ("train.jsonl", "test_handwritten.jsonl", "persona_rewrite.txt", "trained_prompts.yaml")
+    return hashlib.sha256(b"".join(data_path("voice", name).read_bytes() for name in names)).hexdigest()
+
+
+class Bench:
+    """Data, settings and record of one call; ``tiny``: a few rows, two steps."""
+
+    def __init__(self, output: Path, tiny: bool = False):
+        self.settings = yaml.safe_load(data_path("kb", "training.yaml").read_text(encoding="utf-8"))
+        self.hw, self.tiny, self.few = inspect_hardware("standard"), tiny, 2 if tiny else None
+        self.retrieved = load_retrieved()
+        self.questions, self.named = load_kb_questions("test")[: self.few], load_terms()[: self.few]
+        self.record = GridRecord(
+            output / f"{NAME}.json",
+            " && ".join(f"python benchmarks/record_comparison.py {part}" for part in PARTS),
+            search=self.retrieved.settings["pages_sha256"], triage_sha256=data_hash("train"), voice_sha256=voice_hash(),
+            other_formats=other_formats(), voice_run=VOICE_RUN, room=self.settings["room"], tiny=tiny,
+            dtype=str(self.hw.dtype).removeprefix("torch."),
+        )  # fmt: skip
+
+    def loaded(self, task: str | None):
+        model, tokenizer = base_model(self.hw)
+        return (with_adapter(model, shipped_adapter(task)) if task else model), tokenizer
+
+    def asked(self, way: Arm, model, tokenizer, questions, version: str = "v1", batch: int | None = None) -> Run:
+        return ask(
+            way, model, tokenizer, questions, self.retrieved, version,
+            room=self.settings["room"], batch_size=batch or self.hw.eval_batch,
+        )  # fmt: skip
+
+    def part_questions(self, seeds: list[int]) -> None:
+        """The untrained arms that record_reader.py does not ask. Without pages a question is asked once."""
+        for way in [way for way in ARMS if not way.adapter and way.name not in ("RAG, short rules", "RAG, long rules")]:
+            self.record.once(lambda w=way: self.untrained(w), part="questions", arm=way.name)
+        for way in [way for way in ARMS if not way.adapter]:
+            self.record.once(lambda w=way: self.terms(w), part="terms", arm=way.name)
+
+    def untrained(self, way: Arm) -> Run:
+        model, tokenizer = self.loaded(None)
+        versions = ("v1", "v2") if way.pages else ("v1",)
+        return {version: self.asked(way, model, tokenizer, self.questions, version) for version in versions}
+
+    def part_terms(self, seeds: list[int]) -> None:
+        """The trained arms, with the adapters that are shipped (seed 0)."""
+        for way in [way for way in ARMS if way.adapter]:
+            self.record.once(lambda w=way: self.terms(w), part="terms", arm=way.name)
+
+    def terms(self, way: Arm) -> Run:
+        model, tokenizer = self.loaded(way.adapter)
+        return {"v1": self.asked(way, model, tokenizer, self.named)}
+
+    def part_triage(self, seeds: list[int]) -> None:
+        for lever in LEVERS:
+            self.record.once(lambda w=lever: self.triage(w), part="triage", arm=lever)
+
+    def triage(self, lever: str) -> Run:
+        model, tokenizer = self.loaded("triage" if lever == "LoRA" else None)
+        train = triage.load_split("train")
+        records = triage.load_split("test_handwritten")[: self.few]
+        messages = [row["message"] for row in records]
+        run = {}
+        for name, texts in {"plain": messages, "otherwise": asked_otherwise(messages[:OTHERWISE])}.items():
+            chat, users = triage_prompts(lever, texts, train)
+            found = answer_all(model, tokenizer, chat, users, batch_size=self.hw.eval_batch, max_new_tokens=56)
+            run[name] = outcome_bits(found.texts, records[: len(texts)]) | counted(found)
+            run[name]["examples"] = found.texts[:8]
+        return run
+
+    def part_voice(self, seeds: list[int]) -> None:
+        for lever in LEVERS:
+            for seed in seeds if lever == "LoRA" else (None,):
+                self.record.once(lambda w=lever, s=seed: self.voice(w, s), part="voice", arm=lever, seed=seed)
+
+    def voice(self, lever: str, seed: int | None) -> Run:
+        model, tokenizer = self.loaded(None)
+        train, cost = voice.load_split("train"), {}
+        texts = [row["neutral"] for row in voice.load_split("test_handwritten")][: self.few]
+        if lever == "LoRA":
+            rows = sorted((voice.prompt_completion(row) for row in train), key=lambda row: len(str(row)))
+            limits = {"max_length": 10_000, "max_steps": 2} if self.tiny else {}
+            made = train_lora(
+                model, tokenizer, rows[:4] if self.tiny else rows, self.hw, seed=seed, **VOICE_RUN | limits
+            )
+            model, cost = made.model, made.cost()
+        chat, users = voice_prompts(lever, texts, train)
+        room = 8 if self.tiny else VOICE_TOKENS
+        found = answer_all(model, tokenizer, chat, users, batch_size=self.hw.eval_batch, max_new_tokens=room)
+        return cost | {"answers": found.texts} | counted(found)
+
+    def part_latency(self, seeds: list[int]) -> None:
+        """Median seconds of an answer asked alone, the first one left out, and what the weights take."""
+        for way in ARMS:
+            self.record.once(lambda w=way: self.timed(w), part="latency", arm=way.name)
+
+    def timed(self, way: Arm) -> Run:
+        model, tokenizer = self.loaded(way.adapter)
+        questions = self.questions[: TIMED + 1]
+        seconds = [self.asked(way, model, tokenizer, [each], batch=1)["seconds"] for each in questions]
+        return {
+            "median_seconds": statistics.median(seconds[1:]),
+            "weights_megabytes": round(sum(each.numel() * each.element_size() for each in model.parameters()) / 1e6, 1),
+        }
+
+
+def counted(found) -> Run:
+    """Tokens and seconds of ``generation.Answers``."""
+    return {
+        "prompt_tokens": sum(found.prompt_tokens), "new_tokens": sum(found.new_tokens),
+        "seconds": round(found.seconds, 2),
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--tiny", action="store_true", help="a proof that it works; wants an --output folder")
+    options = parser.parse_args()
+    if options.tiny and options.output == RESULTS:
+        parser.error("--tiny gives no results worth keeping: name a folder with --output.")
+    quiet_libraries()
+    keep_freed_memory()
+    getattr(Bench(options.output, options.tiny), f"part_{options.part}")(options.seeds)
+
+
+if __name__ == "__main__":
+    main()
