@@ -11,14 +11,16 @@ import re
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
+import sysconfig
 from pathlib import Path
 
+import nbformat
+import packaging
 import pytest
 from notebook_rules import LONGEST_CELL, course, text_before_code
 from tiny_course import ROOT, Index, closed_port, make_wheel
 
-from finetune_course import publication
+from finetune_course import build_notebooks, publication
 from finetune_course.notebook_build.bootstrap import BEFORE, bootstrap_cells, bootstrap_code
 from finetune_course.notebook_build.source import SourceError, read_source
 from finetune_course.publication import Publication
@@ -156,6 +158,18 @@ def test_a_notebook_without_that_section_is_refused(tmp_path):
         read_source(source)
 
 
+@pytest.mark.slow
+def test_a_notebook_with_the_cell_is_built_and_the_cell_says_what_it_did(tmp_path, capsys):
+    tiny_source(tmp_path, "true")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/words.txt").write_text("one two three\n", encoding="utf-8")
+    assert build_notebooks.main(["90"], tmp_path) == 0, "".join(capsys.readouterr())
+    built = nbformat.read(tmp_path / "solutions/90_tiny.ipynb", as_version=4)
+    (cell,) = [cell for cell in built.cells if cell.source == bootstrap_code(PUBLISHED)]
+    assert cell.outputs[0].text == "Not on Colab or Kaggle: the course is here already.\n"
+    assert build_notebooks.main(["90", "--check"], tmp_path) == 0
+
+
 # ---- an environment like Colab's
 
 
@@ -203,8 +217,12 @@ class Runtime:
 
 def pip_alone(folder: Path) -> Path:
     """A folder with pip and packaging, and nothing else of the environment that runs the tests."""
-    for package in ("pip", "packaging"):
-        shutil.copytree(Path(find_spec(package).origin).parent, folder / package)
+    places = {"pip": Path(sysconfig.get_path("purelib")) / "pip", "packaging": Path(packaging.__file__).parent}
+    for (
+        name,
+        place,
+    ) in places.items():  # pip is not imported: that would bring setuptools' own distutils into this process
+        shutil.copytree(place, folder / name)
     return folder
 
 
