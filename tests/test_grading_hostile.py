@@ -7,6 +7,7 @@ the attack; the other two answers (4 points) are right and must be graded in ful
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -31,7 +32,7 @@ def cell(code, wrong="def share_of_hits(rows):\n    return -1\n"):
     return textwrap.dedent(code).strip() + "\n" + wrong
 
 
-# name: (answer to 91.1, words that its message must hold)
+# name: (answer to 91.1, what its message must hold)
 ATTACKS = {
     "endless-loop": (body("while True: pass"), "longer than 1 seconds"),
     "endless-loop-in-the-cell": (cell("while True: pass"), "longer than 1 seconds"),
@@ -182,7 +183,10 @@ ATTACKS = {
     "deep-result": (body("x = []\nfor _ in range(10**4): x = [x]\nreturn x"), "nested too deeply"),
     "waits-for-the-keyboard": (cell("input()"), "does not run: EOFError"),
     "does-not-parse": (cell("def share_of_hits(rows) return 1", ""), "does not run in line 1: SyntaxError"),
-    "changes-its-input": (body("share = sum(rows) / len(rows)\nrows.clear()\nreturn share"), "hidden tests"),
+    "changes-its-input": (
+        body("share = sum(rows) / len(rows)\nrows.clear()\nreturn share"),
+        "hidden tests|changed the list",
+    ),
     "hard-coded": (body("return 0.5"), "hard-coded"),
 }
 HURTS_ITSELF = {"input-transformer"}  # every later answer of the same student becomes `pass`, as in their own kernel
@@ -253,7 +257,7 @@ def graded(place):
 def test_an_attack_ends_in_one_sentence_and_costs_only_its_own_exercise(graded, name):
     _, rows, verdicts, _ = graded
     verdict, message = verdicts[f"{name}.ipynb", "ex-91-1"]
-    assert verdict in ("wrong", "stopped") and ATTACKS[name][1] in message, (verdict, message)
+    assert verdict in ("wrong", "stopped") and re.search(ATTACKS[name][1], message), (verdict, message)
     assert "\n" not in message and len(message) < 700 and "Traceback" not in message
     points = rows[f"{name}.ipynb"]["points"]
     assert points == REST or (name in HURTS_ITSELF and points < REST)
