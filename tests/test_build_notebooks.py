@@ -320,7 +320,7 @@ def test_a_widget_with_an_output_inside_runs_headless(tmp_path):
     """``interactive`` prints into an output widget, whose state nbclient has to know; nothing of it is saved."""
     code = "import ipywidgets\nipywidgets.interactive(lambda x: print('x is', x), x=ipywidgets.IntSlider(3))"
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code), nbformat.v4.new_code_cell("print(1)")])
-    result = execute(notebook, tmp_path, headless_environment())
+    result = execute(notebook, tmp_path, headless_environment(), cell_timeout=120)
     assert not result.failure and "widgets" not in result.notebook.metadata
     assert result.notebook.cells[1].outputs[0].text.strip() == "1"
 

@@ -4,15 +4,11 @@ The slow test trains: ``accelerate launch`` with two CPU processes against one, 
 """
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
-import yaml
 
 from finetune_course import launch
-from finetune_course.launch import LAUNCHERS, launch_command, launcher, trl_config, write_rows, write_trl_config
+from finetune_course.launch import LAUNCHERS, launcher, trl_config, write_rows, write_trl_config
 from finetune_course.training import triage_settings
 
 CARDS = {"ddp": (4, 1), "fsdp": (4, 1), "several_nodes": (8, 2), "two_cpus": (2, 1)}
@@ -126,35 +122,3 @@ def test_an_unknown_configuration_is_told():
     with pytest.raises(ValueError, match="no accelerate configuration 'tpu': choose one of ddp"):
         launcher("tpu")
     assert {path.stem for path in launcher("ddp").parent.glob("*.yaml")} == set(LAUNCHERS)
-
-
-@pytest.mark.slow
-def test_two_processes_have_the_losses_of_one(tmp_path):
-    """``accelerate launch`` with two CPU processes (gloo), half the batch each, has step for step the losses of one."""
-    from tiny_training import tiny_model, tiny_rows, tiny_tokenizer
-
-    tiny_model().save_pretrained(tmp_path / "model")
-    tiny_tokenizer().save_pretrained(tmp_path / "model")
-    write_rows(tmp_path / "rows", tiny_rows(16))
-    settings = triage_settings()
-    tiny = {**settings, "lora": {**settings["lora"], "layers_to_transform": [1]}}
-    # group_by_length makes its groups from one process's batch, so it would put other rows together
-    same = {"train_sampling_strategy": "random", "use_cpu": True, "bf16": False, "save_strategy": "epoch", "seed": 0}
-    environment = {**os.environ, "HF_HOME": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    losses, ranks = {}, {}
-    for processes in (1, 2):
-        config, output = tmp_path / f"{processes}.yaml", tmp_path / f"out{processes}"
-        places = (tmp_path / "model", tmp_path / "rows", output)
-        write_trl_config(config, *places, processes=processes, settings=tiny, activation_checkpointing=False, **same)
-        command = [sys.executable, "-m", "trl.scripts.sft", "--config", str(config)]
-        if processes == 2:
-            command = [sys.executable, "-m", "accelerate.commands.launch", *launch_command(config, "two_cpus")[2:]]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
-        assert done.returncode == 0, done.stderr[-2000:]
-        state = json.loads(next(output.glob("checkpoint-*/trainer_state.json")).read_text())
-        losses[processes] = [row["loss"] for row in state["log_history"] if "loss" in row]
-        ranks[processes] = len(list(output.glob("checkpoint-*/rng_state*.pth")))  # one file for each process
-    assert ranks == {1: 1, 2: 2}
-    assert len(losses[1]) == 4 and losses[1][-1] < losses[1][0]
-    assert losses[2] == pytest.approx(losses[1], abs=1e-4)
-    assert yaml.safe_load((tmp_path / "2.yaml").read_text())["per_device_train_batch_size"] == 2

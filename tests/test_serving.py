@@ -107,9 +107,10 @@ def test_latency_counts_the_queue_and_answers_keep_their_order():
 
     alone, three = under_load(ask, range(6), 1), under_load(ask, range(6), 3)
     assert alone.answers == three.answers == [0, 2, 4, 6, 8, 10]
-    assert len(alone.latencies) == 6 and max(alone.latencies) < 6 * alone.seconds
-    assert three.row["median, s"] > 1.8 * alone.row["median, s"]
-    assert three.row["clients"] == 3 and three.row["answers a second"] < 1.5 * alone.row["answers a second"]
+    # Latencies summed and divided by the run's seconds are the calls under way at a time, however busy the machine is.
+    assert len(alone.latencies) == 6 and sum(alone.latencies) <= 1.01 * alone.seconds
+    assert sum(three.latencies) > 1.5 * three.seconds
+    assert three.row["clients"] == 3 and three.seconds >= 6 * 0.05  # the lock lets one answer at a time
     assert max(together) >= min(together) + 1
 
 
