@@ -3,14 +3,72 @@
     test_right_answers, test_wrong_answers, test_stubs = exercise_bank.tests(CHECKS, RIGHT, WRONG)
 
 RIGHT holds pairs (check, answer), WRONG triples (check, answer, words that name the misconception). A right answer
-passes however it is written; a wrong one is refused in one line; an untouched stub is "not done yet".
+passes however it is written, the hidden tests of the notebook's source too; a wrong one is refused in one line by the
+visible check; an untouched stub is "not done yet". What all banks together must hold is in ``test_banks.py``.
 """
 
+import ast
+import contextlib
+import functools
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
 import pytest
 
 from finetune_course.checking import STUB, NotDoneYet, WrongAnswer
+from finetune_course.notebook_build.source import editions, exercise_cells, grading, hidden_regions, read_source
+from finetune_course.paths import course_root
 
 NOTHING_RETURNED = "returned None"  # not a wrong answer but one that is not written yet
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise of a notebook's source: the name that the learner defines, the solution, the hidden tests' text."""
+
+    name: str
+    solution: Any
+    hidden: str
+    setup: dict[str, Any]
+
+    def grade(self, answer) -> None:
+        """Run the hidden tests on an answer, as a grader does after the visible check; they raise for a wrong one."""
+        exec(compile(self.hidden, f"hidden tests of {self.name}", "exec"), {**self.setup, self.name: answer})
+
+
+@functools.cache
+def exercises(notebook: str) -> dict[str, Exercise]:
+    """The exercises of a notebook (``"06"``) by number (``"6.1"``); none while its source is not in solutions/."""
+    found, space, answers = {}, {}, {}
+    for edition in editions(course_root()):
+        if edition.name[:2] != notebook:
+            continue
+        for cell in exercise_cells(read_source(edition.source)).cells:
+            number = ".".join(grading(cell).get("grade_id", "").split("-")[1:3])
+            if not number:
+                _run_quietly(cell.source, space)
+            elif grading(cell).get("solution"):
+                name = [part.name for part in ast.parse(cell.source).body if hasattr(part, "name")][-1]
+                answers[number] = name, _run_quietly(cell.source, {**space})[name]
+            else:
+                hidden = "\n".join(line for region in hidden_regions(cell) for line in region)
+                found[number] = Exercise(*answers[number], hidden, space)
+    return found
+
+
+def exercise_of(check) -> Exercise | None:
+    """The exercise that a check belongs to; None while its notebook's source is not in solutions/."""
+    return exercises(check.exercise.split(".")[0].zfill(2)).get(check.exercise)
+
+
+def _run_quietly(code: str, space: dict) -> dict:
+    """Run a cell without its output, and without its changes to pandas' options."""
+    width = "display.max_colwidth"
+    with contextlib.redirect_stdout(io.StringIO()), pd.option_context(width, pd.get_option(width)):
+        exec(compile(code, "a cell of a source", "exec"), space)
+    return space
 
 
 def named(value):
@@ -24,6 +82,8 @@ def tests(checks, right, wrong, stubs=None):
     def test_a_right_answer_passes_however_it_is_written(check, answer, capsys):
         check(answer)
         assert capsys.readouterr().out.startswith("✓ ")
+        if exercise := exercise_of(check):
+            exercise.grade(answer)
 
     @pytest.mark.filterwarnings("ignore:overflow encountered", "ignore:invalid value")
     @pytest.mark.parametrize(("check", "answer", "words"), wrong, ids=named)

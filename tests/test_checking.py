@@ -95,10 +95,42 @@ def test_numpy_and_torch_scalars_are_numbers():
         require_close(torch.tensor([0.5, 0.5]), 0.5, "")
 
 
-def test_inputs_are_copied_so_that_an_answer_cannot_disturb_the_next_question():
-    rows = [[3, 1, 2]]
-    assert ask(lambda values: values.pop() and values, rows[0]) == [3, 1]
-    assert rows == [[3, 1, 2]]
+CHANGES = [
+    (lambda rows: rows.append(1) or 1, [3], "the list"),
+    (lambda rows: rows[0].sort() or 1, [[3, 1]], "the list"),
+    (lambda rows: rows.__setitem__(0, "3") or 1, [3], "the list"),
+    (lambda rows: rows[0].pop("a"), [{"a": 1}], "the list"),
+    (lambda row: row.update(a=None) or 1, {"a": 1}, "the dictionary"),
+    (lambda values: values.__imul__(2)[0], np.array([1.0, np.nan]), "the array"),
+]
+
+
+@pytest.mark.parametrize(("answer", "given", "words"), CHANGES)
+def test_an_input_changed_in_place_is_told_and_disturbs_no_other_question(answer, given, words):
+    before = repr(given)
+    with pytest.raises(WrongAnswer, match=f"changed {words} that it was given"):
+        ask(answer, given)
+    with pytest.raises(WrongAnswer, match=f"changed {words} that it was given"):
+        ask(lambda *, named: answer(named), named=given)
+    assert repr(given) == before
+
+
+def test_an_input_that_is_only_read_is_the_same_afterwards():
+    given = [[3, float("nan")], {"a": None}, (1, "b"), np.array([1.0, np.nan]), len]
+    assert ask(lambda values: len(values), given) == 5
+
+
+def test_what_a_library_has_not_implemented_is_no_placeholder():
+    def answer(value):
+        raise NotImplementedError("the sum is not implemented for 'Long'")
+
+    with pytest.raises(WrongAnswer, match="stopped with NotImplementedError: the sum is not implemented"):
+        ask(answer, 1)
+
+
+def test_exit_in_an_answer_ends_the_question_and_not_the_run():
+    with pytest.raises(WrongAnswer, match="stopped with SystemExit: 3 when it was given 1"):
+        ask(lambda value: sys.exit(3), 1)
 
 
 def test_none_may_be_a_right_answer_where_the_check_says_so():

@@ -5,7 +5,7 @@ import math
 import exercise_bank
 import numpy as np
 import torch
-from scipy import stats
+from scipy import special, stats
 
 from finetune_course import checks_00
 
@@ -32,9 +32,9 @@ def wilson_by_hand(right, total):
     return [share, centre - half, centre + half]
 
 
-def with_method(method):
+def with_method(method, level=0.95):
     def interval(right, total):
-        found = stats.binomtest(right, total).proportion_ci(method=method)
+        found = stats.binomtest(right, total).proportion_ci(level, method)
         return right / total, found.low, found.high
 
     return interval
@@ -50,6 +50,22 @@ def no_width_at_zero(right, total):
     return with_method("wilson")(right, total) if right else (0.0, 0.0, 0.0)
 
 
+def width_of_ten(right, total):
+    return (right / total, *wilson_by_hand(10 * right / total, 10)[1:])
+
+
+def farthest_taken_away(logits, temperature):
+    scaled = np.array(logits) / temperature
+    parts = np.exp(scaled - np.abs(scaled).max())
+    return parts / parts.sum()
+
+
+def divided_in_place(logits, temperature):
+    for place in range(len(logits)):
+        logits[place] /= temperature
+    return softmax_in_python(logits)
+
+
 def in_per_cent(right, total):
     return tuple(100 * part for part in with_method("wilson")(right, total))
 
@@ -63,6 +79,7 @@ RIGHT = [
     (checks_00.weights_gb, lambda parameters, bits: np.float64(parameters) / 1e9 * (bits / 8)),
     (checks_00.softmax, softmax_by_torch),
     (checks_00.softmax, softmax_in_python),
+    (checks_00.softmax, lambda logits, temperature: special.softmax([logit / temperature for logit in logits])),
     (checks_00.accuracy_interval, wilson_by_hand),
     (checks_00.accuracy_interval, with_method("wilson")),
     (checks_00.brier, lambda confidence, held: float(np.mean(differences(confidence, held) ** 2))),
@@ -77,6 +94,8 @@ WRONG = [
     (checks_00.weights_gb, lambda parameters, bits: parameters * (bits // 8) / 1e9, "4 bits are half a byte"),
     (checks_00.weights_gb, lambda parameters, bits: parameters * max(1, bits // 8) / 1e9, "4 bits are half a byte"),
     (checks_00.weights_gb, lambda parameters, bits: parameters * 4 / 1e9, "half a byte each"),
+    (checks_00.weights_gb, lambda parameters, bits: 0.538060032, "half a byte each"),
+    (checks_00.weights_gb, lambda parameters, bits: round(parameters * bits / 8 / 1e9, 3), "Round only when you print"),
     (checks_00.weights_gb, lambda parameters, bits: "0.54 GB", "one number"),
     (checks_00.softmax, exponentials, "sum to"),
     (checks_00.softmax, lambda logits, temperature: np.array(logits) / sum(logits), "take their exponentials first"),
@@ -90,6 +109,12 @@ WRONG = [
         "largest logit away",
     ),
     (checks_00.softmax, lambda logits, temperature: softmax_by_torch(logits).max(), "Expected 3 probabilities"),
+    (checks_00.softmax, farthest_taken_away, "not the farthest from 0"),
+    (checks_00.softmax, divided_in_place, "changed the list"),
+    (checks_00.softmax, lambda logits, temperature: [0.665, 0.245, 0.090], "has no effect"),
+    (checks_00.softmax, lambda logits, temperature: print(softmax_in_python(logits)), "returned None"),
+    (checks_00.accuracy_interval, width_of_ten, "use the `total` that was given"),
+    (checks_00.accuracy_interval, with_method("wilson", 0.9), "lower end of the 95% Wilson"),
     (checks_00.accuracy_interval, plain_interval, "ends above 1"),
     (checks_00.accuracy_interval, with_method("exact"), "method='wilson'"),
     (checks_00.accuracy_interval, no_width_at_zero, "without width"),
@@ -98,6 +123,8 @@ WRONG = [
     (checks_00.accuracy_interval, lambda right, total: right / total, "three numbers"),
     (checks_00.brier, lambda c, held: np.mean((np.array(c) - np.array(held)) ** 2), "divide them by 100"),
     (checks_00.brier, lambda c, held: np.mean((np.array(c) - 100 * np.array(held)) ** 2), "divide them by 100"),
+    (checks_00.brier, lambda c, held: 1.01 / 3, "Always saying 50 %"),
+    (checks_00.brier, lambda c, held: differences(c, held) ** 2, "one number"),
     (checks_00.brier, lambda c, held: np.sum(differences(c, held) ** 2), "That is the sum"),
     (checks_00.brier, lambda c, held: np.mean(np.abs(differences(c, held))), "square each distance"),
     (checks_00.brier, lambda c, held: np.mean(differences(c, held) ** 2) ** 0.5, "square root"),

@@ -2,6 +2,7 @@
 
 import math
 
+import exercise_bank
 import numpy as np
 import pytest
 import torch
@@ -9,7 +10,6 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import TopPLogitsWarper
 
 from finetune_course import checks_01
-from finetune_course.checking import STUB, NotDoneYet, WrongAnswer
 
 CHECKS = [
     checks_01.merge,
@@ -22,6 +22,15 @@ MINUS = -torch.inf
 
 
 # 1.1
+
+
+def merge_recursively(symbols, pair):
+    if len(symbols) < 2:
+        return symbols
+    joined = symbols[0] + symbols[1]
+    if symbols[:2] == list(pair):
+        return [joined, *merge_recursively(symbols[2:], pair)]
+    return symbols[:1] + merge_recursively(symbols[1:], pair)
 
 
 def merge_by_index(symbols, pair):
@@ -63,16 +72,13 @@ def merge_without_skip(symbols, pair):
     return made
 
 
-def merge_across(symbols, pair):
-    text = "\0".join(symbols).replace("\0".join(pair), "".join(pair))
-    return text.split("\0")
-
-
 def merge_by_text(symbols, pair):
-    joined = "".join(symbols)
-    if joined == "abcab":
-        return ["a", "bc", "a", "b"]
-    return merge_by_index(symbols, pair)
+    return " ".join(symbols).replace(" ".join(pair), "".join(pair)).split()
+
+
+def merge_by_text_with_blanks(symbols, pair):
+    """Blanks on both sides keep symbols whole, and the second of two pairs side by side has lost one of its own."""
+    return f" {' '.join(symbols)} ".replace(f" {' '.join(pair)} ", f" {''.join(pair)} ").split()
 
 
 def merge_either_order(symbols, pair):
@@ -89,9 +95,18 @@ def merge_loses_last(symbols, pair):
 
 
 def merge_overlapping(symbols, pair):
-    if symbols == ["a", "a", "a"]:
-        return ["aa", "aa"]
-    return merge_by_index(symbols, pair)
+    starts = {at for at in range(len(symbols) - 1) if tuple(symbols[at : at + 2]) == pair}
+    kept = [at for at in range(len(symbols)) if at in starts or at - 1 not in starts]
+    return ["".join(pair) if at in starts else symbols[at] for at in kept]
+
+
+def merge_from_the_first(symbols, pair):
+    made, free = [symbols[0]], True
+    for symbol in symbols[1:]:
+        together = free and (made[-1], symbol) == tuple(pair)
+        made[-1:] = [made[-1] + symbol] if together else [made[-1], symbol]
+        free = not together
+    return made
 
 
 def merge_in_place(symbols, pair):
@@ -104,6 +119,10 @@ MERGE_WRONG = [
     (lambda s, p: list(s), "Nothing was joined"),
     (merge_without_skip, "skip both"),
     (merge_by_text, "joined letters across symbols"),
+    (merge_by_text_with_blanks, "side by side"),
+    (merge_from_the_first, "stopped with IndexError"),
+    (lambda s, p: ["lo", "w", "lo"], "Two pairs side by side"),
+    (lambda s, p: print(merge_by_index(s, p)), "returned None"),
     (merge_either_order, "The order counts"),
     (merge_overlapping, "one pair and one left over"),
     (merge_loses_last, "The last symbol is lost"),
@@ -134,16 +153,30 @@ def attention_by_library(q, k, v):
 
 def attention_by_loops(q, k, v):
     out = torch.zeros_like(v)
-    for head in range(q.shape[0]):
-        for at in range(q.shape[1]):
-            weights = (k[head, : at + 1] @ q[head, at] / math.sqrt(q.shape[2])).softmax(0)
-            out[head, at] = weights @ v[head, : at + 1]
+    for one, queries, keys, values in zip(*(part.flatten(0, -3) for part in (out, q, k, v)), strict=True):
+        for at in range(len(queries)):
+            weights = (keys[: at + 1] @ queries[at] / math.sqrt(q.shape[-1])).softmax(0)
+            one[at] = weights @ values[: at + 1]
     return out
 
 
 def attention_by_adding(q, k, v):
     scores = scores_of(q, k)
     return (scores + torch.full(scores.shape[-2:], MINUS).triu(1)).softmax(-1) @ v
+
+
+def second_and_third(q, k, v):
+    scores = q @ k.transpose(1, 2) / math.sqrt(q.shape[-1])
+    return masked(scores).softmax(-1) @ v
+
+
+def scaled_in_place(q, k, v):
+    q /= math.sqrt(q.shape[-1])
+    return masked(q @ k.mT).softmax(-1) @ v
+
+
+def in_double(q, k, v):
+    return attention_by_adding(q.double(), k.double(), v.double())
 
 
 def fixed_mask(q, k, v):
@@ -171,6 +204,11 @@ ATTENTION_WRONG = [
     (lambda q, k, v: (masked(scores_of(q, k)).softmax(-1) @ v)[0], "should have the shape"),
     (lambda q, k, v: (masked(scores_of(q, k)).softmax(-1) @ v).tolist(), "Return a torch tensor"),
     (fixed_mask, "stopped with RuntimeError"),
+    (second_and_third, "swap the last two"),
+    (scaled_in_place, "changed the tensor"),
+    (in_double, "keep their type"),
+    (lambda q, k, v: attention_by_adding(q, k, v).half(), "keep their type"),
+    (lambda q, k, v: attention_by_adding(q, k, v).to("meta"), "keep their device"),
 ]
 
 
@@ -226,6 +264,12 @@ def counted_once(tokens, unigram, weight):
     return mix(counts, unigram, weight)
 
 
+def occurrences(tokens, unigram, weight):
+    """Divides by how often a token occurs; the last one occurs and is not followed."""
+    divisor = torch.bincount(tokens, minlength=len(unigram))[:, None].clamp(min=1)
+    return mix(counted(tokens, len(unigram)), unigram, weight, divisor)
+
+
 def of_size_four(tokens, unigram, weight):
     return mix(counted(tokens % 4, 4), unigram[:4], weight)
 
@@ -236,6 +280,8 @@ TABLE_WRONG = [
     (table_with(lambda c, u, w: w * c / c.sum(0, keepdim=True).clamp(min=1) + (1 - w) * u), "sums of the columns"),
     (table_with(lambda c, u, w: mix(c, u, 1 - w)), "wrong way round"),
     (rolled, "paired with the first"),
+    (occurrences, "should sum to 1"),
+    (lambda tokens, u, w: mix(counted(tokens, len(u)), u, 0.75), "With a vocabulary of 9"),
     (counted_once, "counted once"),
     (table_with(lambda c, u, w: c / c.sum(1, keepdim=True).clamp(min=1)), "The unigram is missing"),
     (table_with(lambda c, u, w: w * c / c.sum(1, keepdim=True).clamp(min=1) + (1 - w) * u), "does not sum to 1"),
@@ -309,7 +355,15 @@ def one_too_many(probabilities, top_p):
     return kept / kept.sum()
 
 
+def zeroed_in_place(probabilities, top_p):
+    probabilities[nucleus_by_loop(probabilities, top_p) == 0] = 0
+    return probabilities / probabilities.sum()
+
+
 NUCLEUS_WRONG = [
+    (zeroed_in_place, "changed the tensor"),
+    (lambda p, t: nucleus_by_loop(p.double(), t), "keep their type"),
+    (lambda p, t: nucleus_by_loop(p, t) * torch.tensor([0, 1.0, 0, 1.0]), "nothing is cut off"),
     (lambda p, t: p, "Nothing was cut off"),
     (lambda p, t: cut(p, nucleus_by_loop(p, t) > 0), "sum to 1 again"),
     (drops_the_crossing, "crosses top_p"),
@@ -348,6 +402,9 @@ def cost(hours):
 
 
 COST_WRONG = [
+    (lambda n, d, t, u, p: (1000 / 3, 1000.0), "fixed in your code"),
+    (cost(lambda n, d, t, u: 6 * n * d / (t * 1e12 * (1 - u)) / 3600), "the idle share"),
+    (lambda n, d, t, u, p: (h := cost_by_steps(n, d, t, u, p)[0], 3 * h), "is the price fixed"),
     (cost(lambda n, d, t, u: 2 * n * d / (t * 1e12 * u) / 3600), "2·N·D"),
     (cost(lambda n, d, t, u: n * d / (t * 1e12 * u) / 3600), "The 6 is missing"),
     (cost(lambda n, d, t, u: 6 * n * d / (t * 1e12 * u)), "Those are seconds"),
@@ -369,6 +426,7 @@ COST_WRONG = [
 RIGHT = [
     (checks_01.merge, merge_by_index),
     (checks_01.merge, merge_by_stack),
+    (checks_01.merge, merge_recursively),
     (checks_01.causal_attention, attention_by_library),
     (checks_01.causal_attention, attention_by_loops),
     (checks_01.causal_attention, attention_by_adding),
@@ -386,30 +444,7 @@ WRONG = [
 ]
 
 
-def named(value):
-    return value if isinstance(value, str) else getattr(value, "__name__", None)
-
-
-@pytest.mark.parametrize(("check", "answer"), RIGHT, ids=named)
-def test_a_right_answer_passes_however_it_is_written(check, answer, capsys):
-    check(answer)
-    assert capsys.readouterr().out.startswith("✓ ")
-
-
-@pytest.mark.parametrize(("check", "answer", "words"), WRONG, ids=named)
-def test_a_wrong_answer_is_told_its_misconception(check, answer, words):
-    with pytest.raises(WrongAnswer) as caught:
-        check(answer)
-    assert words in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("check", CHECKS, ids=named)
-def test_the_untouched_stub_is_not_done_yet(check):
-    space = {}
-    exec(f"def answer(*inputs, **named):\n    {STUB}", space)
-    with pytest.raises(NotDoneYet, match=f"Exercise {check.exercise} is not done yet"):
-        check(space["answer"])
+test_right_answers, test_wrong_answers, test_stubs = exercise_bank.tests(CHECKS, RIGHT, WRONG)
 
 
 @pytest.mark.parametrize("top_p", [0.2, 0.55, 0.7, 0.95])

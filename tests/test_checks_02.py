@@ -112,6 +112,8 @@ def factors(make):
 
 
 FORGETTING_WRONG = [
+    (lambda b, a, t: (rise := forgetting_by_numpy(b, a, t)[0], math.exp(abs(rise))), "the factor is below 1"),
+    (lambda b, a, t: (0.28, 1.3231298), "Nothing has changed here"),
     (rises(lambda d, t: d.mean()), "as heavy as any other"),
     (rises(lambda d, t: -(d * t).sum() / t.sum()), "The sign"),
     (rises(lambda d, t: (d * t).sum()), "sum over all tokens"),
@@ -147,7 +149,16 @@ def replay_by_place(new, old, share):
     return [old[place % len(old)] for place in range(round(total - len(new)))] + new
 
 
+def into_the_new(new, old, share):
+    new.extend(itertools.islice(itertools.cycle(old), round(share / (1 - share) * len(new))))
+    return new
+
+
 REPLAY_WRONG = [
+    (into_the_new, "changed the list"),
+    (lambda n, o, s: tuple(replay_by_cycle(n, o, s)), "yours is a tuple"),
+    (lambda n, o, s: (text for text in replay_by_cycle(n, o, s)), "Return one list"),
+    (lambda n, o, s: replay_by_cycle(n, o, 0.25), "A share of 0 means"),
     (lambda n, o, s: n + [o[k % len(o)] for k in range(int(s / (1 - s) * len(n)))], "not cut off"),
     (lambda n, o, s: n + [o[-1 - k % len(o)] for k in range(round(s / (1 - s) * len(n)))], "from the front"),
     (lambda n, o, s: n + o[: round(s * len(n))], "The share is of the *mix*"),
@@ -199,7 +210,19 @@ def end_before_every_turn(messages, more=False):
     return text + "<|assistant|>" * more
 
 
+def role_by_place(messages, more=False):
+    turns = [{**message, "role": ("user", "assistant")[place % 2]} for place, message in enumerate(messages)]
+    return render_by_loop(turns, more)
+
+
+def render_from_the_first(messages, more=False):
+    return render_by_loop([messages[0]], False) + render_by_loop(messages[1:], more).removeprefix("<|end|>")
+
+
 RENDER_WRONG = [
+    (role_by_place, "not its place"),
+    (render_from_the_first, "stopped with IndexError"),
+    (lambda messages, more=False: print(render_by_loop(messages, more)), "returned None"),
     (rendered(lambda text, more: text.removeprefix("<|end|>")), "at the very beginning"),
     (rendered(lambda text, more: text.removesuffix("<|end|>")), "never learns to stop"),
     (lambda messages, more=False: render_by_loop(messages, True), "although add_generation_prompt is False"),

@@ -1,8 +1,10 @@
 """The checks of notebook 03: right answers in different forms pass, typical wrong ones get their own sentence."""
 
+import itertools
+
 import exercise_bank
 import numpy as np
-from sklearn.metrics import f1_score
+from sklearn.metrics import f1_score, precision_recall_fscore_support
 
 from finetune_course import checks_03
 
@@ -35,6 +37,13 @@ EXACT_MATCH_WRONG = [
     (lambda predicted, truth: 100 * exact_match_loop(predicted, truth), "That is a percentage"),
     (lambda predicted, truth: sum(a == b for a, b in zip(predicted, truth, strict=True)), "divide it by"),
     (lambda predicted, truth: np.mean([str(a) == str(b) for a, b in zip(predicted, truth)]), "compare dictionar"),  # noqa: B905
+    (
+        lambda predicted, truth: np.mean(
+            [set(a.values() if a else "") == set(b.values()) for a, b in zip(predicted, truth, strict=True)]
+        ),
+        "field by field",
+    ),  # noqa: B905
+    (lambda predicted, truth: 0.5, "order of the fields"),
     (lambda predicted, truth: True, "one number"),
     (lambda predicted, truth: predicted[1]["category"], "stopped with TypeError"),
 ]
@@ -76,7 +85,35 @@ def macro_with_none_class(predicted, truth):
     return f1_score(truth, ["(none)" if guess is None else guess for guess in predicted], average="macro")
 
 
+def precision_and_recall_first(predicted, truth):
+    guesses = ["(none)" if guess is None else guess for guess in predicted]
+    precision, recall, *_ = precision_recall_fscore_support(
+        truth, guesses, labels=sorted(set(truth)), average="macro", zero_division=0
+    )
+    return 2 * precision * recall / (precision + recall)
+
+
+def part_of(place):
+    """Macro average of the precisions (0) or the recalls (1)."""
+
+    def answer(predicted, truth):
+        parts = []
+        for name in set(truth):
+            right, given, there = counts(predicted, truth, name)
+            parts.append((right / given if given else 0, right / there)[place])
+        return np.mean(parts)
+
+    return answer
+
+
 MACRO_F1_WRONG = [
+    (precision_and_recall_first, "one F1 for each class, then average"),
+    (part_of(0), "average of the precisions"),
+    (part_of(1), "average of the recalls"),
+    (lambda predicted, truth: macro_sklearn(predicted, truth, "micro"), "That is the accuracy"),
+    (lambda predicted, truth: macro_sklearn(predicted, truth, None), "one number"),
+    (lambda predicted, truth: 4 / 9, "miss their class"),
+    (lambda predicted, truth: f1_score(truth, predicted, average="macro"), "stopped with"),
     (lambda predicted, truth: np.mean(np.array(predicted) == np.array(truth)), "That is the accuracy"),
     (lambda predicted, truth: macro_sklearn(predicted, truth, "weighted"), "same weight"),
     (macro_without_none, "leave the unparsable answers out"),
@@ -98,6 +135,18 @@ def chat_comprehension(rules, examples, message):
     return [dict(role=role, content=content) for role, content in parts]
 
 
+def chat_chained(rules, examples, message):
+    roles = itertools.cycle(("user", "assistant"))
+    texts = [*itertools.chain.from_iterable(examples), message]
+    return [{"content": rules, "role": "system"}, *({"content": text, "role": next(roles)} for text in texts)]
+
+
+def chat_remembering(rules, examples, message, chat=[]):  # noqa: B006
+    """The list of the default value is made once: the second question stands below the first."""
+    chat += chat_extend(rules, examples, message)[bool(chat) :]
+    return list(chat)
+
+
 def chat_all_users(rules, examples, message):
     return [
         {**turn, "role": turn["role"].replace("assistant", "user")} for turn in chat_extend(rules, examples, message)
@@ -105,6 +154,10 @@ def chat_all_users(rules, examples, message):
 
 
 FEW_SHOT_CHAT_WRONG = [
+    (chat_remembering, "With no examples"),
+    (lambda r, e, m: chat_extend("Sort the messages.", e, m), "that were given"),
+    (lambda r, e, m: e.append((m, "")) or chat_extend(r, e[:-1], m), "changed the list"),
+    (lambda r, e, m: (turn for turn in chat_extend(r, e, m)), "returned a generator"),
     (chat_all_users, "give them the role `assistant`"),
     (lambda r, e, m: chat_extend(r, e, m)[1:], "The rules come first"),
     (lambda r, e, m: chat_extend(r, e, m)[:-1], "the new question"),
@@ -132,6 +185,32 @@ def paired_loop(a, b, draws=2000, seed=0):
     return list(np.percentile(means, [2.5, 97.5]))
 
 
+def scaled_widths(level=0.95, size=1.0):
+    def answer(a, b, draws=2000, seed=0):
+        difference, generator = np.subtract(a, b), np.random.default_rng(seed)
+        means = generator.choice(difference, size=(draws, int(size * len(a)))).mean(axis=1)
+        return tuple(np.quantile(means, [(1 - level) / 2, (1 + level) / 2]))
+
+    return answer
+
+
+def from_a_formula(a, b, draws=2000, seed=0):
+    difference = np.subtract(a, b)
+    half = 1.96 * difference.std(ddof=1) / len(a) ** 0.5
+    return difference.mean() - half, difference.mean() + half
+
+
+def from_the_spread_of_the_means(a, b, draws=2000, seed=0):
+    means = np.random.default_rng(seed).choice(np.subtract(a, b), size=(draws, len(a))).mean(axis=1)
+    return means.mean() - 1.96 * means.std(), means.mean() + 1.96 * means.std()
+
+
+def without_replacement(a, b, draws=2000, seed=0):
+    generator, difference = np.random.default_rng(seed), np.subtract(a, b)
+    means = [generator.permutation(difference).sum() / len(a) for _ in range(min(draws, 50))]
+    return np.percentile(means, [2.5, 97.5])
+
+
 def unseeded(a, b, draws=2000, seed=0):
     return paired_indices(a, b, draws, None)
 
@@ -142,6 +221,16 @@ PAIRED_INTERVAL_WRONG = [
     (lambda a, b, draws, seed: paired_indices(a, b, draws, seed, level=0.5), "too narrow"),
     (lambda a, b, draws, seed: paired_indices(a, b, draws, seed)[::-1], "lower end must come first"),
     (lambda a, b, draws, seed: 0.1, "two numbers"),
+    (scaled_widths(0.99), "somewhat too wide"),
+    (scaled_widths(size=0.5), "somewhat too wide"),
+    (scaled_widths(0.9), "too narrow"),
+    (scaled_widths(size=10), "too narrow"),
+    (from_a_formula, "below 0"),
+    (from_the_spread_of_the_means, "below 0"),
+    (without_replacement, "with replacement"),
+    (lambda a, b, draws, seed: paired_indices(a, b, draws), "Twelve seeds"),
+    (lambda a, b, draws, seed: paired_indices(a, b, 2000, seed), "as often as `draws` says"),
+    (lambda a, b, rounds=2000, seed=0: paired_indices(a, b, rounds, seed), "unexpected keyword argument 'draws'"),
     (unseeded, "The same seed gave another interval"),
 ]
 
@@ -155,6 +244,7 @@ RIGHT = [
     (checks_03.macro_f1, macro_sklearn),
     (checks_03.few_shot_chat, chat_extend),
     (checks_03.few_shot_chat, chat_comprehension),
+    (checks_03.few_shot_chat, chat_chained),
     (checks_03.paired_interval, paired_indices),
     (checks_03.paired_interval, paired_loop),
 ]

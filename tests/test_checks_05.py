@@ -2,13 +2,14 @@
 
 import math
 
+import exercise_bank
 import pytest
 import torch
 from torch import nn
 from torch.nn.functional import linear
 
 from finetune_course import checks_05
-from finetune_course.checking import STUB, NotDoneYet, WrongAnswer
+from finetune_course.checking import NotDoneYet
 from finetune_course.lora_layer import LoRALayer
 from finetune_course.model_sizes import SIZES, linear_shapes, on_meta
 
@@ -115,6 +116,10 @@ LAYER_WRONG = [
     (NoModule, "should be an nn.Module"),
     (started(copies_the_base), "a copy would take its memory"),
     (started(lambda layer: layer.base.requires_grad_(True)), "freeze it"),
+    (started(lambda layer: layer.base.bias.requires_grad_(True)), "freeze it"),
+    (started(lambda layer: nn.init.zeros_(layer.base.bias)), "leaves the base's"),
+    (forwarded(lambda layer, x, c: layer.base(x) + 3 * (x @ layer.A.data.T @ layer.B.T)), "No gradient reaches `A`"),
+    (forwarded(lambda layer, x, c: (layer.base(x) + 3 * c).detach()), "No gradient reaches `A`"),
     (started(lambda layer: delattr(layer, "B")), "no matrix called `B`"),
     (started(plain_tensors), "wrap it in `nn.Parameter"),
     (started(transpose_both), "You have it transposed"),
@@ -180,7 +185,9 @@ MERGE_WRONG = [
     (merge_with(lambda W, C, a, r: W + a / 2 * C), "Is r fixed"),
     (merge_with(lambda W, C, a, r: (W + a / r * C)[0]), "shape of the old one"),
     (merge_with(lambda W, C, a, r: "W"), "the merged weight"),
-    (merge_in_place, "changed a matrix that it was given"),
+    (merge_in_place, "changed the tensor that it was given"),
+    (merge_with(lambda W, C, a, r: (W + a / r * C).tolist()), "a tensor of the old one's shape"),
+    (merge_with(lambda W, C, a, r: (W + a / r * C).half()), "could not be compared"),
     (lambda weight, A, B, alpha: weight + alpha // A.shape[0] * B @ A, "use /"),
     (lambda weight, A, B, alpha: weight + alpha / A.shape[0] * A @ B, "stopped with RuntimeError"),
 ]
@@ -203,6 +210,9 @@ def kept(make):
 
 
 KEPT_WRONG = [
+    (lambda update, r: (update[:r].norm() / update.norm()) ** 2, "The singular values are 5, 3, 2, 1 and 1"),
+    (lambda update, r: 34 / 40, "nothing is lost"),
+    (lambda update, r: update.pow_(2)[:r].sum() / update.sum(), "changed the tensor"),
     (kept(lambda S, r: S[:r].sum() / S.sum()), "square each of them"),
     (kept(lambda S, r: S[r - 1] ** 2 / (S**2).sum()), "second largest alone"),
     (kept(lambda S, r: (S[: r - 1] ** 2).sum() / (S**2).sum()), "share of rank 1"),
@@ -237,6 +247,8 @@ def each_rank(shapes):
 
 
 RANK_WRONG = [
+    (lambda shapes, base, share: 9, "just fits"),
+    (lambda shapes, share, base: share * base // each_rank(shapes) + (share > base), "You rounded up"),
     (rank_of(lambda n, s: n / each_rank(s)), "round down"),
     (rank_of(lambda n, s: math.ceil(n / each_rank(s))), "You rounded up"),
     (rank_of(lambda n, s: n // sum(o * i for o, i in s)), "not in · out"),
@@ -324,6 +336,8 @@ MEMORY_WRONG = [
     (total_of_weights, "sum of the three"),
     (eight_bits_by_default, "where it is not given"),
     (without_total, "lacks total"),
+    (lambda f, t, frozen_bits=16: {**memory_in_bits(f, t, frozen_bits), "moments": 2 * t}, "leave the rest out"),
+    (lambda frozen, trained, bits=16: memory_in_bits(frozen, trained, bits), "unexpected keyword argument"),
     (american, "spelt `optimiser`"),
     (lambda frozen, trained, frozen_bits=16: 980, "Return a dictionary"),
 ]
@@ -351,30 +365,8 @@ WRONG = [
 ]
 
 
-def named(value):
-    return value if isinstance(value, str) else getattr(value, "__name__", None)
-
-
-@pytest.mark.parametrize(("check", "answer"), RIGHT, ids=named)
-def test_a_right_answer_passes_however_it_is_written(check, answer, capsys):
-    check(answer)
-    assert capsys.readouterr().out.startswith("✓ ")
-
-
-@pytest.mark.parametrize(("check", "answer", "words"), WRONG, ids=named)
-def test_a_wrong_answer_is_told_its_misconception(check, answer, words):
-    with pytest.raises(WrongAnswer if words != "returned None" else NotDoneYet) as caught:
-        check(answer)
-    assert words in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("check", CHECKS[1:], ids=named)
-def test_the_untouched_stub_is_not_done_yet(check):
-    space = {}
-    exec(f"def answer(*inputs, **named):\n    {STUB}", space)
-    with pytest.raises(NotDoneYet, match=f"Exercise {check.exercise} is not done yet"):
-        check(space["answer"])
+# The exercise of the layer is a class, whose two parts have a test of their own below.
+test_right_answers, test_wrong_answers, test_stubs = exercise_bank.tests(CHECKS, RIGHT, WRONG, stubs=CHECKS[1:])
 
 
 @pytest.mark.parametrize("method", ["__init__", "forward"])

@@ -77,8 +77,11 @@ LABELS_WRONG = [
     (lambda p, c: (p + c + [2], off(p) + c + [2]), "added an end token"),
     (lambda p, c: (c, c), "input_ids should be the prompt and then"),
     (mask_in_one_list, "Are both names the same list"),
-    (extends_the_prompt, "changed a list that it was given"),
-    (extends_a_copy_and_the_prompt, "changed a list that it was given"),
+    (extends_the_prompt, "changed the list that it was given"),
+    (extends_a_copy_and_the_prompt, "changed the list that it was given"),
+    (lambda p, c: (p + c, (label for label in off(p) + c)), "A generator is none"),
+    (lambda p, c: ([1, 9, 2, 7, 9, 2], [-100, -100, -100, 7, 9, 2]), "Without a prompt"),
+    (lambda p, c: print(p + c, off(p) + c), "returned None"),
     (lambda p, c: off(p) + c, "Return two lists"),
     (lambda p, c: {"input_ids": p + c}, "Return two lists"),
 ]
@@ -126,7 +129,23 @@ def counted_before_the_shift(logits, labels):
     return cross_entropy(logits[:-1], labels[1:], reduction="sum") / (labels != -100).sum()
 
 
+def zero_in_place_of_minus_100(logits, labels):
+    labels[labels == -100] = 0
+    return cross_entropy(logits[:-1], labels[1:], ignore_index=0)
+
+
+def after_as_many_as_are_masked(logits, labels):
+    start = max(1, int((labels == -100).sum()))
+    return cross_entropy(logits[start - 1 : -1], labels[start:])
+
+
 LOSS_WRONG = [
+    (zero_in_place_of_minus_100, "changed the tensor"),
+    (lambda z, y: cross_entropy(z[:-1], y[1:].clamp(min=0), ignore_index=0), "0 is a token"),
+    (after_as_many_as_are_masked, "mask by -100 alone"),
+    (lambda z, y: cross_entropy(z[:-1], torch.where(y[1:] == 2, -100, y[1:])), "masked the end token"),
+    (lambda z, y: cross_entropy(y[1:], z[:-1]), "stopped with"),
+    (lambda z, y: print(cross_entropy(z[:-1], y[1:])), "returned None"),
     (lambda z, y: cross_entropy(z, y), "Is the shift missing"),
     (lambda z, y: cross_entropy(z[y != -100], y[y != -100]), "Is the shift missing"),
     (lambda z, y: cross_entropy(z[1:], y[:-1]), "goes the wrong way"),
@@ -295,6 +314,7 @@ MEMORY_WRONG = [
     (scaled(1e6), "return bytes"),
     (spelt(("optimiser", "optimizer")), "spelt `optimiser`"),
     (spelt(drop=("total",)), "lacks total"),
+    (lambda p, t, weight_bytes=4: {**memory_in_bits(p, t, weight_bytes), "frozen": p - t}, "leave the rest out"),
     (wrong_total, "sum of the three"),
     (default_of_two, "where it is not given"),
     (lambda parameters, trainable, weight_bytes=4: 64, "Return a dictionary"),

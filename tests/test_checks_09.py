@@ -73,6 +73,7 @@ def metrics_with(recall=None, rank=None, mean=np.mean):
 
 
 METRICS_WRONG = [
+    (lambda ranked, gold, k: metrics_loop(ranked, gold, max(k, 2) if k != 3 else 2), "With k=3"),
     (metrics_with(recall=lambda pages, right, k: bool(set(pages[:k]) & set(right))), "any"),
     (metrics_with(recall=lambda pages, right, k: len(set(pages[:k]) & set(right)) / k), "precision"),
     (metrics_with(rank=lambda at, k: 1 / at[0] if at else None), "left the question out"),
@@ -159,6 +160,8 @@ def budget_strict(pieces, count, budget, reserved):
 
 
 BUDGET_WRONG = [
+    (lambda *inputs: tuple(budget_loop(*inputs)), "returned a tuple"),
+    (lambda *inputs: print(budget_loop(*inputs)), "returned None"),
     (lambda pieces, count, budget, reserved: budget_loop(pieces, count, budget, 0), "Is `reserved` subtracted"),
     (lambda p, count, b, r: budget_loop(p, lambda text: len(text.split()), b, r), "Did you count words"),
     (budget_skipping, "went on with worse ones"),

@@ -82,29 +82,38 @@ def check(number: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
 def ask(answer: Callable[..., Any], *inputs: Any, allow_none: bool = False, **named: Any) -> Any:
     """Call the learner's function on deep copies of ``inputs`` and return its result.
 
-    Copies, so that an answer that changes its input in place cannot disturb the next question.
+    Copies, so that an answer that changes its input in place cannot disturb the next question; it is told so.
     Raises ``NotDoneYet`` for a placeholder (``...``, ``None``, ``NotImplementedError``, an undefined name) and
-    ``WrongAnswer``, naming the exception and the input, for any other exception. ``allow_none=True`` where None
-    can be a right result.
+    ``WrongAnswer`` for any other exception, naming it and the input, and for an input that was changed.
+    ``allow_none=True`` where None can be a right result.
     """
     _refuse_placeholder(answer)
+    given, given_named = copy.deepcopy(inputs), copy.deepcopy(named)
     try:
-        result = answer(*copy.deepcopy(inputs), **copy.deepcopy(named))
+        result = answer(*given, **given_named)
     except CheckProblem:
         raise
     except NotImplementedError as error:
+        if str(error) and str(error) not in STUB:  # torch raises it, too, for a type or device that it cannot compute
+            raise WrongAnswer(_stopped(error, inputs, named)) from error
         raise NotDoneYet("replace the line `raise NotImplementedError(…)` in the cell above with your code.") from error
     except NameError as error:
         raise NotDoneYet(
             f"your code uses the name `{error.name}`, which is not defined. Is it a typo, or a cell above not yet run?"
         ) from error
-    except Exception as error:
-        given = _call_text(inputs, named)
-        raise WrongAnswer(f"Your code stopped with {_describe(error)} when it was given {given}.") from error
+    except (Exception, SystemExit) as error:  # exit() in an answer would end the whole run of a notebook
+        raise WrongAnswer(_stopped(error, inputs, named)) from error
     if result is Ellipsis:
         raise NotDoneYet("your function still returns the placeholder `...`.")
     if result is None and not allow_none:
         raise NotDoneYet("your function returned None. Is a `return` missing?")
+    for after, before in [*zip(given, inputs, strict=True), *((given_named[name], named[name]) for name in named)]:
+        if not _same(after, before):
+            kind = {"Tensor": "tensor", "ndarray": "array", "dict": "dictionary"}.get(type(before).__name__, "list")
+            raise WrongAnswer(
+                f"Your code changed the {kind} that it was given (append, sort, +=, del and `x[i] = …` do that), and "
+                "others still need it: build a new one."
+            )
     return result
 
 
@@ -151,6 +160,21 @@ def _unwrapped(value: Any) -> Any:
         return value
 
 
+def _same(after: Any, before: Any) -> bool:
+    """Whether an input is as it was: containers and arrays by their values (NaN equals NaN), other objects always."""
+    if type(after) is not type(before):
+        return False
+    if isinstance(before, (list, tuple)):
+        return len(after) == len(before) and all(map(_same, after, before))
+    if isinstance(before, dict):
+        return list(after) == list(before) and all(_same(after[key], before[key]) for key in before)
+    if hasattr(before, "shape"):  # NumPy and torch
+        return after.shape == before.shape and bool(((after == before) | ((after != after) & (before != before))).all())
+    if isinstance(before, (str, numbers.Number)):
+        return after == before or after != after
+    return True
+
+
 def _refuse_placeholder(answer: Any) -> None:
     if answer is Ellipsis or answer is None:
         raise NotDoneYet("the answer is still the placeholder; write your code in the cell above.")
@@ -169,6 +193,10 @@ _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 4
 def _short(value: Any) -> str:
     """A one-line ``repr`` that stays readable in a sentence."""
     return " ".join(_SHORT.repr(value).split())
+
+
+def _stopped(error: BaseException, inputs: tuple, named: dict) -> str:
+    return f"Your code stopped with {_describe(error)} when it was given {_call_text(inputs, named)}."
 
 
 def _call_text(inputs: tuple, named: dict) -> str:

@@ -33,6 +33,8 @@ def weights_gb(answer: Callable[[float, float], float]) -> None:
         "4 bits are half a byte, so divide with / and not with //.",
     )
     require_close(half_bytes, 3.5, "Try 7 billion parameters of 4 bits: half a byte each.", 0.01)
+    byte = ask(answer, 1, 8)
+    require(_near(byte, 1e-9), f"1 parameter of 8 bits is 1e-9 GB; yours is {byte}. Round only when you print.")
     passed("135 million parameters in 32 bits are 0.54 GB; 7 billion in 4 bits are 3.5 GB.")
 
 
@@ -57,6 +59,12 @@ def softmax(answer: Callable[..., Any]) -> None:
     require(np.allclose(cold, [0.867, 0.117, 0.016], atol=1e-3), "Divide every logit by the temperature, before exp.")
     large = _large_logits(answer)
     require(np.allclose(large, [0.731, 0.269, 0.0], atol=1e-3), "With logits 1000, 999, 0 expected 0.731, 0.269, 0.")
+    with np.errstate(all="ignore"):
+        small = _probabilities(ask(answer, [-1000.0, 0.0, 1.0], 1.0), 3)
+    far_below = (
+        "With logits -1000, 0, 1 expected 0, 0.269, 0.731: take away the largest logit, not the farthest from 0."
+    )
+    require(np.allclose(small, [0.0, 0.269, 0.731], atol=1e-3), far_below)
     passed("a low temperature sharpens, a high one flattens, and the order of the tokens never changes.")
 
 
@@ -106,6 +114,10 @@ def accuracy_interval(answer: Callable[[int, int], Any]) -> None:
         "0 of 10 got an interval without width, as if the share were known to be 0: ten messages cannot show that.",
     )
     require_close(none_right[2], 0.278, "That is the upper end for 0 of 10.", 2e-3)
+    hundred = _three(ask(answer, 80, 100))
+    require_close(hundred[0], 0.8, "80 of 100 are 0.8 as well: divide by the `total` that was given.")
+    narrower = "80 of 100 say more than 8 of 10, so their interval is narrower: use the `total` that was given."
+    require(abs(hundred[1] - 0.711) < 2e-3 and abs(hundred[2] - 0.867) < 2e-3, narrower)
     passed("8 of 10 may mean anything from 49% to 94%, and 0 of 10 anything up to 28%.")
 
 

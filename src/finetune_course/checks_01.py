@@ -22,6 +22,13 @@ def merge(answer: Callable[[list, tuple], Any]) -> None:
     require(found != given, "Nothing was joined: compare two neighbours with the pair, symbols[i] and symbols[i + 1].")
     require("o" not in found or len(found) < 5, "The second symbol of a pair is still there: after a join, skip both.")
     require(found == ["lo", "w", "lo"], f"Expected ['lo', 'w', 'lo']; yours is {found}.")
+    twins = _symbols(ask(answer, ["l", "o", "l", "o"], ("l", "o")))
+    beside = (
+        "Of two pairs side by side only the first was joined. In a text they share the blank between them, and replace "
+        "uses it once: walk through the list instead."
+    )
+    require(twins != ["lo", "l", "o"], beside)
+    require(twins == ["lo", "lo"], f"Two pairs side by side should be ['lo', 'lo']; yours is {twins}.")
     bounds = _symbols(ask(answer, ["ab", "c", "a", "b"], ("b", "c")))
     letters = "You joined letters across symbols: in 'ab' the b is no longer on its own. Compare whole symbols."
     require(bounds != ["ab", "c", "a"], "The last symbol is lost when it belongs to no pair: keep it.")
@@ -34,9 +41,7 @@ def merge(answer: Callable[[list, tuple], Any]) -> None:
     last = _symbols(ask(answer, ["x", "l", "o"], ("l", "o")))
     require(last == ["x", "lo"], "A pair at the very end counts as well, and nothing may be lost there.")
     require(_symbols(ask(answer, ["x"], ("l", "o"))) == ["x"], "A single symbol has no neighbour and stays as it is.")
-    kept = ["l", "o"]
-    ask(lambda: answer(kept, ("l", "o")))
-    require(kept == ["l", "o"], "Your code changed the list that it was given: build a new one.")
+    require(_symbols(ask(answer, [], ("l", "o"))) == [], "A list without symbols gives one without symbols.")
     passed(
         "joined from left to right; a tokenizer does this once for every merge that it has learned, 1,788 times here."
     )
@@ -57,6 +62,11 @@ def causal_attention(answer: Callable[..., Any]) -> None:
     generator = torch.Generator().manual_seed(1)
     q, k, v = (torch.randn(2, 4, 8, generator=generator) for _ in range(3))
     found = _tensor(ask(answer, q, k, v), q.shape)
+    kind = f"q, k and v are float32, and your result is {str(found.dtype).removeprefix('torch.')}: keep their type."
+    require(found.dtype == q.dtype, kind)
+    require(
+        found.device == q.device, f"q, k and v lie on {q.device}, and your result on {found.device}: keep their device."
+    )
     nan = "Some values are not numbers: keep the diagonal, each position sees itself, or softmax gets a row of nothing."
     require(not found.isnan().any(), nan)
     scores = q @ k.transpose(-2, -1)
@@ -108,6 +118,15 @@ def causal_attention(answer: Callable[..., Any]) -> None:
     again = _tensor(ask(answer, more, more, more), more.shape)
     counted = "With a width of 12 instead of 8 it goes wrong: divide by the root of q.shape[-1]."
     require(torch.allclose(again, right_attention(more, more, more), atol=1e-5), counted)
+    batch = torch.randn(2, 3, 5, 8, generator=generator)
+    sentence = (
+        "With a dimension before the heads, (texts, heads, tokens, width), it goes wrong: swap the last two, -2, -1."
+    )
+    try:
+        again = _tensor(ask(answer, batch, batch, batch), batch.shape)
+    except WrongAnswer as problem:
+        raise WrongAnswer(sentence) from problem.__cause__
+    require(torch.allclose(again, right_attention(batch, batch, batch), atol=1e-5), sentence)
     passed("position 0 sees itself alone, position 3 all four; changing a later token changes nothing before it.")
 
 
@@ -218,6 +237,10 @@ def nucleus(answer: Callable[..., Any]) -> None:
     even = _probabilities(ask(answer, exact, 0.5), exact)
     reached = "0.5 alone reaches top_p = 0.5: a token is kept when the sum *before* it is still below top_p."
     require(torch.allclose(even, torch.tensor([0, 1.0, 0, 0]), atol=1e-4), reached)
+    other = torch.tensor([0.4, 0.05, 0.2, 0.05, 0.3])
+    again = _probabilities(ask(answer, other, 0.6), other)
+    five = "Of the five probabilities 0.4, 0.05, 0.2, 0.05, 0.3 the first and the last reach 0.6: 4/7 and 3/7."
+    require(torch.allclose(again, torch.tensor([4 / 7, 0, 0, 0, 3 / 7]), atol=1e-4), five)
     passed("two of four tokens were left; the more certain the model, the fewer tokens top-p leaves.")
 
 
@@ -225,16 +248,17 @@ def _probabilities(value: Any, given: torch.Tensor) -> torch.Tensor:
     require(isinstance(value, torch.Tensor), "Return a torch tensor of probabilities.")
     short = "Tokens that are cut off keep their place, with probability 0: the result is as long as what was given"
     require(value.shape == given.shape, f"{short} ({len(given)}, yours {value.numel()}).")
-    return value.detach().float()
+    kind = (
+        f"The probabilities are float32, and your result is {str(value.dtype).removeprefix('torch.')}: keep their type."
+    )
+    require(value.dtype == given.dtype, kind)
+    return value.detach()
 
 
 @check("1.5")
 def training_cost(answer: Callable[..., Any]) -> None:
     """Check of exercise 1.5: ``answer(parameters, tokens, tflops, utilisation, dollars_per_hour)``, two numbers."""
-    value = ask(answer, 1e9, 2e10, 200, 0.5, 3.0)
-    two = isinstance(value, (tuple, list)) and len(value) == 2
-    require(two, "Return two numbers: the card-hours, and what they cost.")
-    hours, dollars = value
+    hours, dollars = _two_numbers(ask(answer, 1e9, 2e10, 200, 0.5, 3.0))
     right = 6 * 1e9 * 2e10 / (200e12 * 0.5) / 3600
     for wrong, sentence in (
         (right / 3, "2·N·D is the forward pass alone. The backward pass takes twice as much again: 6·N·D."),
@@ -252,7 +276,18 @@ def training_cost(answer: Callable[..., Any]) -> None:
     _refuse(dollars, 3.0, "That is the price of one hour: multiply it by the hours.")
     _refuse(dollars, right / 3, "You divided by the price: multiply.")
     require_close(dollars, 3 * right, "The dollars are the hours times the price of an hour.", right * 1e-6)
+    small, price = _two_numbers(ask(answer, 3e8, 5e9, 125, 0.4, 2.0))
+    _refuse(small, 6 * 3e8 * 5e9 / (125e12 * 0.6) / 3600, "1 - utilisation is the idle share: divide by utilisation.")
+    sentence = "Another model, 3e8 parameters on 5e9 tokens, 125 TFLOP/s used at 0.4, costs 50 hours of 2 dollars:"
+    require_close(small, 50, f"{sentence} is a number fixed in your code?", 1e-4)
+    require_close(price, 100, f"{sentence} is the price fixed in your code?", 1e-4)
     passed(f"{hours:.0f} card-hours, {dollars:.0f} dollars: a model of a billion weights on 20 tokens for each.")
+
+
+def _two_numbers(value: Any) -> tuple[Any, Any]:
+    two = isinstance(value, (tuple, list)) and len(value) == 2
+    require(two, "Return two numbers: the card-hours, and what they cost.")
+    return value[0], value[1]
 
 
 def _refuse(value: Any, wrong: float, sentence: str) -> None:

@@ -95,8 +95,11 @@ def forgetting(answer: Callable[[list, list, list], Any]) -> None:
     rise, factor = _two_numbers(ask(answer, [1.5, 4.0, 2.0], [1.5, 4.0, 2.0], [7, 1, 30]))
     require_close(rise, 0, "Nothing has changed here: the rise is 0.")
     require_close(factor, 1, "Nothing has changed here: the factor is 1.")
-    rise, _ = _two_numbers(ask(answer, [3.0], [2.5], [50]))
+    rise, factor = _two_numbers(ask(answer, [3.0], [2.5], [50]))
     require_close(rise, -0.5, "A model may also get better: the rise is then below 0. Leave its sign.")
+    require_close(
+        factor, math.exp(-0.5), "Where the rise is below 0 the factor is below 1: e to the rise, with its sign."
+    )
     passed("0.28 nats, a factor of 1.32: the long document weighs nine times as much as the short one.")
 
 
@@ -145,6 +148,7 @@ def _texts(value: Any) -> list[str]:
     pair = len(value) == 2 and all(isinstance(part, (list, tuple)) for part in value)
     require(not pair, "Those are two lists: return one, new and old together.")
     require(all(isinstance(text, str) for text in value), "Your list holds something that is no text. Is a list in it?")
+    require(isinstance(value, list), "Return a list, which can be shuffled later; yours is a tuple.")
     return list(value)
 
 
@@ -190,6 +194,13 @@ def render(answer: Callable[..., Any]) -> None:
     twice = "There is an <|end|> before every turn. It opens the conversation once and closes each answer."
     require("<|end|><|end|>" not in longer, twice)
     require(longer == expected, f"With three turns: expected {expected!r}; yours is {longer!r}.")
+    twice_asked = [CHAT[0], CHAT[2], CHAT[1]]
+    found, expected = _text(ask(answer, twice_asked)), f"{first}<|user|>And on Sunday?{second}"
+    by_place = (
+        "A customer may write twice before the answer comes: take each turn's role from its message, not its place."
+    )
+    require(found == expected, f"{by_place} Expected {expected!r}; yours is {found!r}.")
+    require(_text(ask(answer, [])) == "<|end|>", "Without any message the text is its opening <|end|> alone.")
     passed("the same letters that apply_chat_template writes; a call ends in <|assistant|>, a training row in <|end|>.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -40,6 +41,10 @@ def exact_match(answer: Callable[[list, list], float]) -> None:
     require_close(
         ask(answer, [{"category": "faulty"}], [tent]), 0.0, "A field is missing there: that record is not right."
     )
+    exchanged = {"category": "tent", "product": "faulty"}
+    require_close(
+        ask(answer, [exchanged], [tent]), 0.0, "The values stand in the wrong fields there: compare field by field."
+    )
     require_close(ask(answer, [None, None], [tent, boots]), 0.0, "Nothing parses there, so nothing is right.")
     passed("2 of 4 records are right: the half-right one and the unparsable one both count as wrong.")
 
@@ -64,6 +69,14 @@ def macro_f1(answer: Callable[[list, list], float]) -> None:
         not _equal(lazy, 0.8 * 8 / 9),
         "Did you weight the classes by how often they occur? Macro gives every class the same weight.",
     )
+    require(
+        not _equal(lazy, 0.5),
+        "That is the average of the recalls, what was found of each class. F1 counts wrong calls of a class too.",
+    )
+    require(
+        not _equal(lazy, 0.4),
+        "That is the average of the precisions, how often a call was right. F1 counts what was never found, too.",
+    )
     require_close(lazy, 4 / 9, "F1 of `normal` is 8/9 and of `high` 0, so the plain average is 4/9.")
     given = ["normal"] * 6 + [None, "high", "high", None]
     found = ask(answer, given, truth)
@@ -71,6 +84,10 @@ def macro_f1(answer: Callable[[list, list], float]) -> None:
     require(
         not _equal(found, (2 * 6 / (6 + 7) + 2 * 1 / (2 + 1)) / 2),
         "Did you leave the unparsable answers out? A None misses its class, which was still there to be found.",
+    )
+    require(
+        not _equal(found, 2 * 0.75 * 0.625 / (0.75 + 0.625)),
+        "Did you average precision and recall over the classes first? Work out one F1 for each class, then average.",
     )
     require(
         not _equal(found, 2 / 3 * expected),
@@ -129,6 +146,12 @@ def few_shot_chat(answer: Callable[[str, list, str], list]) -> None:
         [message["role"] for message in ask(answer, rules, [], question)] == ["system", "user"],
         "With no examples the chat is zero-shot: the rules and the question alone.",
     )
+    other = [message["content"] for message in ask(answer, "Be brief.", examples[1:], "Do you mend zips?")]
+    require(
+        other == ["Be brief.", *examples[1], "Do you mend zips?"],
+        "Another chat, with one example, came out wrong: use the rules, examples and message that were given, all of "
+        "them and no others.",
+    )
     passed("examples are turns of the chat: the user asks, the assistant answers, and the last turn is left open.")
 
 
@@ -141,26 +164,30 @@ def paired_interval(answer: Callable[..., Any]) -> None:
     generator = np.random.default_rng(3)
     easy = generator.random(200) < 0.5  # the same messages are easy for both methods
     a, b = easy.astype(int), (easy & (generator.random(200) < 0.8)).astype(int)
-    pair = ask(answer, a.tolist(), b.tolist(), draws=2000, seed=1)
-    try:
-        low, high = (float(end) for end in pair)
-    except (TypeError, ValueError):
-        raise WrongAnswer("Return two numbers, the lower and the upper end of the interval.") from None
-    require(not (math.isnan(low) or math.isnan(high)), "An end of your interval is not a number.")
-    expected = _bootstrap_ends(a - b)
+    low, high = _ends(ask(answer, a.tolist(), b.tolist(), draws=2000, seed=1))
+    expected = _bootstrap_ends(tuple(a - b))
     width, right_width = high - low, expected[1] - expected[0]
+    require(
+        width != 0,
+        "Every draw gave the same mean. Draw with replacement: a message may come twice, and another not at all.",
+    )
     require(low < high, "The lower end must come first, and be below the upper one.")
     require(
         not (abs(low + expected[1]) < 0.02 and abs(high + expected[0]) < 0.02),
         "The sign is turned round: the difference is a minus b.",
     )
     require(
-        width < 1.45 * right_width,
+        width < 1.7 * right_width,
         "Your interval is too wide. Did you draw other messages for b than for a? Draw one set of messages and "
         "use it for both: what makes a message easy for both then cancels out.",
     )
     require(
-        width > 0.9 * right_width or abs(width - right_width) < 0.02,
+        width < 1.18 * right_width,  # the ends lie on a grid of half a point, a seventeenth of the width
+        "Your interval is somewhat too wide. Is it the 95% one, from the 2.5th to the 97.5th percentile, and does "
+        "every draw take as many messages as there are?",
+    )
+    require(
+        width > 0.91 * right_width,
         "Your interval is too narrow. The 95% interval goes from the 2.5th to the 97.5th percentile of the drawn "
         "means, and every draw takes as many messages as there are, with replacement.",
     )
@@ -168,13 +195,36 @@ def paired_interval(answer: Callable[..., Any]) -> None:
         abs(low - expected[0]) < 0.02 and abs(high - expected[1]) < 0.02,
         f"Expected an interval near [{expected[0]:.2f}, {expected[1]:.2f}]; yours is [{low:.2f}, {high:.2f}].",
     )
+    # One message of 30 differs: a third of the draws miss it, so the 2.5th percentile of the means is 0.
+    rare, _ = _ends(ask(answer, [1] + [0] * 29, [0] * 30, draws=500, seed=1))
+    require(
+        rare >= 0,
+        "Where `a` is never worse than `b` your interval goes below 0, and no draw's mean can be there. Take the "
+        "percentiles of the drawn means instead of a formula with 1.96.",
+    )
     # The ends lie on a grid of whole messages, so an unseeded answer can agree by chance: few draws, asked often.
-    few = {tuple(float(end) for end in ask(answer, a.tolist(), b.tolist(), draws=60, seed=1)) for _ in range(12)}
+    few = {_ends(ask(answer, a.tolist(), b.tolist(), draws=60, seed=1)) for _ in range(12)}
     require(len(few) == 1, "The same seed gave another interval: make one generator from the seed, and use it.")
+    single = [_ends(ask(answer, a.tolist(), b.tolist(), draws=1, seed=seed)) for seed in range(12)]
+    require(
+        all(low == high for low, high in single),
+        "With draws=1 there is one mean, and both ends are that mean: draw as often as `draws` says.",
+    )
+    require(len(set(single)) > 1, "Twelve seeds gave the same draw: make the generator from the `seed` that is given.")
     passed("the same messages for both methods: an interval that excludes 0 says that the methods really differ.")
 
 
-def _bootstrap_ends(difference: np.ndarray) -> tuple[float, float]:
+def _ends(pair: Any) -> tuple[float, float]:
+    try:
+        low, high = (float(end) for end in pair)
+    except (TypeError, ValueError):
+        raise WrongAnswer("Return two numbers, the lower and the upper end of the interval.") from None
+    require(not (math.isnan(low) or math.isnan(high)), "An end of your interval is not a number.")
+    return low, high
+
+
+@functools.cache
+def _bootstrap_ends(difference: tuple[int, ...]) -> tuple[float, float]:
     result = stats.bootstrap((difference,), np.mean, n_resamples=5000, method="percentile", rng=0, batch=500)
     return float(result.confidence_interval.low), float(result.confidence_interval.high)
 

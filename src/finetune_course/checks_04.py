@@ -55,12 +55,6 @@ def chat_labels(answer: Callable[[list], Any]) -> None:
     require(
         labels == right, f"Expected the labels {right}; yours are {labels}. Mask by role, not by the token's value."
     )
-    given = [("user", [5, 2]), ("assistant", [7, 2])]
-    ask(lambda: answer(given))
-    require(
-        given == [("user", [5, 2]), ("assistant", [7, 2])],
-        "Your code changed the turns that it was given: begin with two new, empty lists and add to them.",
-    )
     require(_two_lists(ask(answer, [])) == ([], []), "Without any turn both lists are empty.")
     passed("5 of the 12 tokens teach: both answers with their end markers.")
 
@@ -68,6 +62,7 @@ def chat_labels(answer: Callable[[list], Any]) -> None:
 def _two_lists(value: Any) -> tuple[list[int], list[int]]:
     shape = "Return two lists of token ids: all ids, and their labels."
     require(isinstance(value, (tuple, list)) and len(value) == 2, shape)
+    require(all(hasattr(part, "__len__") for part in value), f"{shape} A generator is none: it can be read only once.")
     try:
         ids, labels = ([int(token) for token in part] for part in value)
     except (TypeError, ValueError):
@@ -93,6 +88,7 @@ def similarity(answer: Callable[..., Any]) -> None:
         (3 / 10, "Those are shingles of two words: n is 3 unless another is asked for."),
         (4 / 9, "Those are single words: compare runs of n words, which know the order."),
         (7 / 9, "That is the distance, 1 minus the similarity."),
+        (_of_letters(a, b), "Those are runs of letters. A shingle is a run of words, of what split() gives."),
     )
     require_close(found, 2 / 9, "2 shingles are shared and 9 stand in either: 2 / 9.")
     upper = "Capitals made a difference: turn both texts into lower case first."
@@ -110,6 +106,11 @@ def similarity(answer: Callable[..., Any]) -> None:
     require_close(ask(answer, "hello", "hello there"), 0.0, short)
     require_close(ask(answer, "a b c d", "a b c e", 1), 0.6, "`n` is given there as 1 and was not used.")
     passed("2 of 9 shingles are shared: two sentences with the same beginning are 0.22 alike.")
+
+
+def _of_letters(a: str, b: str) -> float:
+    left, right = ({text[at : at + 3] for at in range(len(text) - 2)} for text in (a, b))
+    return len(left & right) / len(left | right)
 
 
 @check("4.3")

@@ -78,7 +78,6 @@ def build_labels(answer: Callable[[list, list], Any]) -> None:
     ):
         require(labels != wrong, sentence)
     require(labels == off + completion, f"Expected the labels {off + completion}; yours are {labels}.")
-    _unchanged(answer, prompt, completion)
     alone = _two_lists(ask(answer, [], [4, 2]))
     require(alone == ([4, 2], [4, 2]), "Without a prompt there is nothing to mask: both are the completion.")
     longer = _two_lists(ask(answer, [1, 2], [5, 6, 7, 2]))[1]
@@ -89,19 +88,12 @@ def build_labels(answer: Callable[[list, list], Any]) -> None:
 def _two_lists(value: Any) -> tuple[list[int], list[int]]:
     shape = "Return two lists of token ids: input_ids and labels."
     require(isinstance(value, (tuple, list)) and len(value) == 2, shape)
+    require(all(hasattr(part, "__len__") for part in value), f"{shape} A generator is none: it can be read only once.")
     try:
         inputs, labels = ([int(token) for token in part] for part in value)
     except (TypeError, ValueError):
         raise WrongAnswer(f"{shape} One of yours holds something that is no token id.") from None
     return inputs, labels
-
-
-def _unchanged(answer: Callable[[list, list], Any], prompt: list[int], completion: list[int]) -> None:
-    """Ask with lists of its own, not copies, and see what became of them."""
-    ours = list(prompt), list(completion)
-    found = ask(lambda: answer(*ours))
-    kept = ours == (prompt, completion) and not any(part is given for part in found for given in ours)
-    require(kept, "Your code changed a list that it was given (append, extend and += do that): build new lists.")
 
 
 @check("6.2")
@@ -128,6 +120,7 @@ def completion_loss(answer: Callable[[torch.Tensor, torch.Tensor], Any]) -> None
         (cross_entropy(logits[:-1].softmax(-1), labels[1:]), twice),
         (-logits[:-1].softmax(-1)[range(2, 5), labels[3:]].mean(), "Take the logarithm of the probabilities."),
         (-logits[range(2, 5), labels[3:]].mean(), "The logits are no log-probabilities yet: apply log_softmax."),
+        (cross_entropy(logits[2:4], labels[3:5]), f"The third of the three tokens is missing. {_END}"),
         (right * 3, "That is the sum over the three tokens: divide it by their number."),
         (-right, "The sign: a log-probability is below 0, and the loss is its negative."),
         (math.exp(right), "That is e to the loss, the perplexity: leave the last step out."),
@@ -138,6 +131,15 @@ def completion_loss(answer: Callable[[torch.Tensor, torch.Tensor], Any]) -> None
     sure = _loss(answer, torch.tensor([[200.0, 0.0], [0.0, 0.0]]), torch.tensor([-100, 1]))
     require(math.isfinite(sure), overflow)
     require_close(sure, 200.0, "A confident mistake, logit 200 against 0, costs 200.", 1e-3)
+    two_answers = torch.tensor([-100, 7, -100, -100, 0, 2])
+    right_of_two = float(cross_entropy(logits[:-1], two_answers[1:]))
+    found = _loss(answer, logits, two_answers)
+    refuse(
+        found,
+        (cross_entropy(logits[:-1], two_answers[1:].clamp(min=0), ignore_index=0), "0 is a token like any other."),
+        (cross_entropy(logits[3:-1], two_answers[4:]), "A conversation may have two answers: mask by -100 alone."),
+    )
+    require_close(found, right_of_two, "With the labels -100, 7, -100, -100, 0, 2 three count: 7, 0 and 2.", 1e-4)
     passed(f"only 3 of the 6 tokens count, each predicted from one position earlier; their mean is {right:.2f}.")
 
 
@@ -285,4 +287,5 @@ def _parts(value: Any) -> dict[str, Any]:
     require("optimizer" not in value, "The key is spelt `optimiser` in this course.")
     missing = [key for key in keys if key not in value]
     require(not missing, f"The dictionary lacks {' and '.join(missing)}: its keys are {', '.join(keys)}.")
+    require(len(value) == len(keys), f"The dictionary has more than its keys {', '.join(keys)}: leave the rest out.")
     return value

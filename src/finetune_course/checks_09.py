@@ -92,6 +92,8 @@ def recall_and_mrr(answer: Callable[..., Any]) -> None:
         (4 / 5, "That is one over the mean rank: take 1 / rank for each question first, then the mean."),
     )
     require_close(mrr, 7 / 12, "The four questions have reciprocal ranks of 1, ⅓, 1 and 0.")
+    recall, _ = _two_numbers(ask(answer, ranked, gold, 3))
+    require_close(recall, 0.625, "With k=3 the four questions have a recall of 1, 1, ½ and 0: use the k that is given.")
     again = _two_numbers(ask(answer, [["p"], ["q", "p"]], [["p"], ["p"]], 5))
     require(
         _near(again[0], 1) and _near(again[1], 0.75),
@@ -208,13 +210,18 @@ def within_budget(answer: Callable[..., Any]) -> None:
         _pieces(ask(answer, pieces, count, 8, 8)) == [] and _pieces(ask(answer, [], count, 9, 1)) == [],
         "With no room or no pieces, the list is empty.",
     )
+    letters = _pieces(ask(answer, ["abc", "de"], len, 9, 5))
+    require(
+        letters == ["abc"],
+        f"There `count` is len, and 4 are free: only 'abc' fits. Ask the `count` that is given: {letters}.",
+    )
     passed("whole pieces in their order, counted in tokens, with room kept for the question and the answer.")
 
 
 def _pieces(value: Any) -> Sequence[str]:
     if isinstance(value, str):
         raise WrongAnswer("Return the list of pieces; joining them into one text comes later.")
-    require(isinstance(value, (list, tuple)), f"Return a list of pieces; your code returned a {type(value).__name__}.")
+    require(isinstance(value, list), f"Return a list of pieces; your code returned a {type(value).__name__}.")
     return list(value)
 
 

@@ -97,8 +97,9 @@ def per_question(answer: Callable[..., Any]) -> None:
     require(
         np.allclose(found, expected), f"Expected {expected.round(2).tolist()}; your code returned {found.tolist()}."
     )
-    one = np.asarray(ask(answer, seeds[:1], other), dtype=float)
-    require(np.allclose(one, seeds[0] - other), "With a single seed the differences are that seed's own.")
+    one = np.asarray(ask(answer, seeds[:1], other[::-1]), dtype=float)
+    own = "With a single seed the differences are that seed's own, from the `other` that is given."
+    require(np.allclose(one, seeds[0] - other[::-1]), own)
     passed("seeds are averaged, questions are drawn: three runs are no three times as many questions.")
 
 
