@@ -40,8 +40,8 @@ _DIGITS = dict(zip("one two three four five six seven eight nine ten eleven twel
 def load_questions(split: str) -> list[dict[str, Any]]:
     """The rows of qa_{split}.jsonl: question, kind, value, fact, and ``answer`` (train) or ``asked`` (the others).
 
-    ``asked`` says whether the training pairs ask for the same fact; validation asks in wordings that they do not use. Raises ValueError for a split that does not exist
-    and FileNotFoundError, in one sentence, for a missing file.
+    ``asked`` says whether the training pairs ask for the same fact; validation asks in wordings that they do not use.
+    Raises ValueError for a split that does not exist and FileNotFoundError, in one sentence, for a missing file.
     """
     if split not in ("train", "validation", "test"):
         raise ValueError(f"There is no split '{split}': choose train, validation or test.")
