@@ -28,6 +28,7 @@ def test_choosing_twice_and_without_glibc(choose, monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the process's own memory is read from /proc")
+@pytest.mark.slow
 def test_a_process_that_spares_memory_hands_back_what_is_freed():
     """In a process of its own: of 200 freed blocks of 1 MB a process that spares memory keeps none."""
     code = """

@@ -258,6 +258,7 @@ def test_without_executing_texts_are_refreshed_and_stored_outputs_kept(root, cap
         ('print(f"{sum', 'import sys; print("late", file=sys.stderr); print(f"{sum', "cell 4 writes to stderr: late"),
     ],
 )
+@pytest.mark.slow
 def test_a_failing_or_noisy_cell_fails_the_build_and_keeps_the_old_edition(root, capsys, old, new, sentence):
     before = solution(root).read_bytes()
     edit_source(root, old, new)
@@ -316,6 +317,7 @@ def test_live_widget_views_are_left_out_and_counted():
     assert notebook.cells[0].outputs == [line] and outputs.output_problems(notebook) == []
 
 
+@pytest.mark.slow
 def test_a_widget_with_an_output_inside_runs_headless(tmp_path):
     """``interactive`` prints into an output widget, whose state nbclient has to know; nothing of it is saved."""
     code = "import ipywidgets\nipywidgets.interactive(lambda x: print('x is', x), x=ipywidgets.IntSlider(3))"

@@ -51,6 +51,7 @@ def words(text):
 # The builder
 
 
+@pytest.mark.slow
 def test_check_says_that_all_files_are_current():
     """The shop's files too. A process of its own, with another hash seed: nothing may depend on the order of sets."""
     found = subprocess.run(
@@ -153,6 +154,7 @@ def test_the_training_text_states_each_fact_more_than_once(texts, sources):
 # The splits
 
 
+@pytest.mark.slow
 def test_no_held_out_document_is_a_duplicate_of_a_training_document(texts):
     held_out = [text for split in HELD_OUT for text in texts[split]]
     assert leakage.exact_duplicates(held_out, texts["train"]) == []
@@ -192,6 +194,7 @@ def test_an_agreement_pair_differs_in_one_word():
         assert place == 0 and len(different) == 1, probe["id"]
 
 
+@pytest.mark.slow
 def test_agreement_is_balanced_and_new(texts):
     probes = load_probes("agreement")
     for apart in (False, True):

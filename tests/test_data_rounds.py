@@ -66,6 +66,7 @@ def test_a_kind_without_rows_left_is_passed_over_and_without_errors_all_are_draw
         mend(tents, pool, 13)
 
 
+@pytest.mark.slow
 def test_with_the_course_s_rows_every_kind_of_error_finds_rows():
     validation, train = load_split("validation_handwritten"), load_split("train")[300:]
     kinds = error_kinds([wrong(row, urgency="low", mood="happy") for row in validation], validation)

@@ -47,6 +47,7 @@ def test_the_steps_from_300_rows_to_600_are_the_same():
     assert list(STEPS) == sorted(STEPS)
 
 
+@pytest.mark.slow
 def test_a_run_leaves_the_base_as_it_was_and_comes_out_again(hw, small_settings):
     rows = rows_for(SHORT, 8, 0)
     few = FewRows(tiny_tokenizer(), hw, tiny_model())
@@ -64,6 +65,7 @@ def test_a_run_leaves_the_base_as_it_was_and_comes_out_again(hw, small_settings)
     assert torch.equal(found[0], found[2]) and not torch.equal(found[0], found[1])
 
 
+@pytest.mark.slow
 def test_the_lower_layers_are_run_once_for_a_row_until_they_are_forgotten(hw, small_settings):
     rows = rows_for(SHORT, 4, 0)
     few = FewRows(tiny_tokenizer(), hw, tiny_model())
@@ -87,6 +89,7 @@ def test_full_fine_tuning_changes_every_weight(hw):
     assert not tuned.training
 
 
+@pytest.mark.slow
 def test_a_run_in_bfloat16_works_too(small_settings):
     """Many processors are faster in it, and the notebook's live run then takes it."""
     precision = {"bf16": True, "fp16": False, "use_cpu": True}

@@ -159,6 +159,7 @@ def test_progress_is_reported_message_by_message(model, tokenizer):
     assert sum(reported) == len(MESSAGES)
 
 
+@pytest.mark.slow
 def test_an_untrained_model_writes_valid_records_under_the_constraint(model, tokenizer):
     constraint = Constraint(tokenizer, schema_grammar(label_schema()))
     found = answer_all(model, tokenizer, CHAT, MESSAGES, batch_size=3, constraint=constraint)
@@ -178,6 +179,7 @@ def test_a_hopeless_answer_is_given_up_at_once(model, tokenizer):
     assert max(cut.new_tokens) < 12
 
 
+@pytest.mark.slow
 def test_an_answer_that_begins_well_is_written_to_its_end(model, tokenizer):
     whole = answer_all(model, tokenizer, CHAT, MESSAGES, max_new_tokens=12)
     for place, text in enumerate(whole.texts):
@@ -188,11 +190,13 @@ def test_an_answer_that_begins_well_is_written_to_its_end(model, tokenizer):
 
 @pytest.mark.parametrize(("layout", "longest"), [({"separators": (",", ":")}, 38), ({}, 55), ({"indent": 2}, 55)])
 @pytest.mark.parametrize("name", SPLITS)
+@pytest.mark.slow
 def test_every_record_of_the_data_fits_into_the_room_for_an_answer(tokenizer, name, layout, longest):
     texts = list({json.dumps(record["label"], **layout) + tokenizer.eos_token for record in load_split(name)})
     assert max(map(len, tokenizer(texts, add_special_tokens=False).input_ids)) <= longest
 
 
+@pytest.mark.slow
 def test_every_record_of_the_data_can_be_written_under_the_constraint(tokenizer):
     from llguidance import LLMatcher
 

@@ -152,6 +152,7 @@ def command_lines_below(pid):
     return tree(pid)[1:]
 
 
+@pytest.mark.slow
 def test_a_solution_that_does_not_pass_stops_everything_in_one_sentence(tmp_path):
     root = tiny.course(tmp_path / "course")
     source = root / "solutions" / "91_grading.py"

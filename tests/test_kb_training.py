@@ -45,6 +45,7 @@ def builder():
 # Built
 
 
+@pytest.mark.slow
 def test_the_committed_files_are_what_the_builder_makes(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["build_kb_training.py", "--check"])
     assert builder().main() == 0 and "current" in capsys.readouterr().out
@@ -92,6 +93,7 @@ def test_the_data_card_counts_the_rows():
 # The shop's terms
 
 
+@pytest.mark.slow
 def test_terms_are_their_own_questions_and_stand_in_their_pages():
     terms = load_terms()
     asked = [each.question for each in terms]

@@ -105,6 +105,7 @@ def test_a_shared_run_is_reported_whole():
     assert leakage.shared_runs(left, right, words=11, wordings=["tent", "esky"]) == []
 
 
+@pytest.mark.slow
 def test_planted_leaks_are_found(train, handwritten, wordings):
     """A hand-written test message, disguised goes into the training data in six ways: each is seen through."""
     told = handwritten[0]

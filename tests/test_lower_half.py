@@ -28,6 +28,7 @@ def test_loss_and_gradients_are_the_plain_trainers_in_every_epoch(tmp_path, item
             torch.testing.assert_close(found[name], gradient, atol=1e-5, rtol=1e-4, msg=name)
 
 
+@pytest.mark.slow
 def test_a_short_run_has_the_plain_trainers_losses(tmp_path):
     def losses(kind):
         trainer = tiny_trainer(tmp_path, kind, lora=tiny_lora(), num_train_epochs=2)

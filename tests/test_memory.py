@@ -47,6 +47,7 @@ def test_the_peak_is_what_the_process_holds(processes):
     assert 195 * MB < watch.peak < 260 * MB
 
 
+@pytest.mark.slow
 def test_a_peak_that_has_passed_is_remembered(processes):
     processes.append(start(300 * MB, "time.sleep(0.5); del block; print('freed', flush=True)"))
     with memory.MemoryWatch(processes[0].pid) as watch:

@@ -72,6 +72,7 @@ def lora_weights(model):
     return torch.cat([value.detach().flatten() for name, value in model.named_parameters() if ".lora_" in name])
 
 
+@pytest.mark.slow
 def test_a_run_repeats_itself_and_is_kept_and_loaded_as_it_was(tiny, tmp_path):
     module = tiny("record_facts")
     model, tokenizer = lora_runs.base_model(HW)
@@ -203,6 +204,7 @@ def test_scores_are_those_of_the_answers(retrieved):
         assert tuple(row[["right", "cites", "formatted"]]) == wanted, text
 
 
+@pytest.mark.slow
 def test_example_turns_come_from_training_rows():
     for name in ("few-shot", "RAG, few-shot"):
         chat = prefix(arm(name))

@@ -38,6 +38,7 @@ def root(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_run_ends_with_minutes_peak_memory_and_key_numbers(root, capsys):
     before = sorted(root.rglob("*"))
     assert run_notebooks.main(["90", "--json", str(root.parent / "measured" / "table.json")], root) == 0
@@ -51,6 +52,7 @@ def test_a_run_ends_with_minutes_peak_memory_and_key_numbers(root, capsys):
     assert sorted(root.rglob("*")) == before, "a run writes nothing beside the notebooks"
 
 
+@pytest.mark.slow
 def test_a_failure_names_notebook_cell_and_error_and_the_others_still_run(root, capsys):
     assert run_notebooks.main(["91", "95"], root) == 1
     shown = " ".join(capsys.readouterr().out.split())

@@ -276,6 +276,7 @@ def test_the_shipped_model_is_small_and_of_this_corpus(shipped, tokenizer):
     assert {key: getattr(shipped[0].config, key) for key in small_model.TINY} == small_model.TINY
 
 
+@pytest.mark.slow
 def test_the_shipped_model_scores_what_its_record_says(shipped, losses):
     """On other machines the last digits differ: half a hundredth of a nat is far inside the interval."""
     model, tokenizer = shipped
@@ -286,6 +287,7 @@ def test_the_shipped_model_scores_what_its_record_says(shipped, losses):
         assert right == pytest.approx(record["scores"][name][0], abs=0.02), name
 
 
+@pytest.mark.slow
 def test_the_shipped_model_beats_the_bigram(shipped, encoded, losses):
     table = baselines.bigram(small_model.corpus_tokens("train", shipped[1]), 2048, 0.8)
     assert losses.mean() < baselines.table_loss(table, encoded).mean() - 0.3

@@ -1,5 +1,6 @@
 """The small model's rows, its training and its answers on the triage task."""
 
+import pytest
 import torch
 
 from finetune_course.small_triage import (
@@ -36,6 +37,7 @@ def test_the_record_and_its_end_are_learned_and_nothing_else():
     assert ROWS[0]["message"] in tokenizer.decode(ids)
 
 
+@pytest.mark.slow
 def test_training_learns_takes_every_row_in_every_pass_and_repeats_itself():
     model, tokenizer = long_small_model()
     rows = sorted(ROWS, key=lambda row: len(row["message"]))[:12]

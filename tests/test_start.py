@@ -74,6 +74,7 @@ def assert_next_try_succeeds(course: TinyCourse) -> None:
     assert course.complete and "run 06" in result.stdout
 
 
+@pytest.mark.slow
 def test_first_start_installs_and_second_start_does_not(course, tmp_path):
     make_wheel(tmp_path / "cpu", "torch", "2.13.0+cpu", {"torch.py": "build = 'cpu'\n"})
     cpu_index = Index(tmp_path / "cpu")
@@ -121,6 +122,7 @@ def test_torch_falls_back_to_the_default_index(course):
     assert "default" in course.installed("torch.py").read_text()
 
 
+@pytest.mark.slow
 def test_no_network(course):
     nowhere = f"http://127.0.0.1:{closed_port()}/simple/"
     result = course.start(PIP_INDEX_URL=nowhere, COURSE_TORCH_INDEX=nowhere)
@@ -222,6 +224,7 @@ def test_killed_install(course, index):
     assert course.complete and "run 06" in output and course.leftovers == [".venv"]
 
 
+@pytest.mark.slow
 def test_interrupted_install(course, index):
     index.stall = True
     interrupted = course.begin()

@@ -155,6 +155,7 @@ def tiny(tmp_path):
     return build
 
 
+@pytest.mark.slow
 def test_the_fixture_stops_where_it_should(tiny):
     edition = tiny()
     assert STUB in edition.student.read_text(encoding="utf-8").replace('\\"', '"')

@@ -81,6 +81,7 @@ def test_loss_and_gradients_are_those_of_trl(tmp_path, adapter, items):
 
 
 @pytest.mark.parametrize("accumulation", [1, 2])
+@pytest.mark.slow
 def test_a_short_run_has_the_losses_of_trl(tmp_path, accumulation):
     """Through Trainer's own loop: there the number of learned tokens in an accumulated batch comes from."""
 
@@ -269,6 +270,7 @@ def test_memory_follows_the_number_format():
     assert found["weights"] == found["gradients"] == pytest.approx(2 * PARAMETERS / 1e6)
 
 
+@pytest.mark.slow
 def test_memory_of_a_trainer_s_own_optimiser(tmp_path):
     """As notebook 06 asks: after train(), with the optimizer that Trainer made and Accelerate wrapped."""
     trainer = tiny_trainer(tmp_path, lora=tiny_lora(), max_steps=1)
@@ -429,6 +431,7 @@ def test_the_figure_names_its_axes_and_units(steps):
         assert mean.get_ydata()[-1] == pytest.approx(sum(curve.losses[-8:]) / len(curve.losses[-8:]))
 
 
+@pytest.mark.slow
 def test_a_real_trainer_calls_it(tmp_path, screen):
     curve = live_loss.LiveLoss(refresh=0)
     trainer = tiny_trainer(tmp_path, max_steps=3)

@@ -122,6 +122,7 @@ def test_hand_written_messages_differ_among_themselves(messages, wordings, name)
     assert told(pairs, messages[name], messages[name]) == []
 
 
+@pytest.mark.slow
 def test_no_duplicate_and_no_near_duplicate_between_splits(messages, wordings):
     """All pairs of splits, hand-written against template-made too, with products, numbers and order ids masked."""
     for position, left in enumerate(triage.SPLITS[:-1]):
@@ -130,6 +131,7 @@ def test_no_duplicate_and_no_near_duplicate_between_splits(messages, wordings):
         assert told(leakage.near_duplicates(messages[left], others, wordings=wordings), messages[left], others) == []
 
 
+@pytest.mark.slow
 def test_the_threshold_parts_leaks_from_chance(messages, wordings, builder):
     """Both sides of leakage.THRESHOLD, as the data card quotes them."""
 
@@ -164,6 +166,7 @@ def test_no_hand_written_message_shares_a_long_word_run_with_training(messages, 
     assert told(leakage.shared_runs(left, right, wordings=wordings), left, right) == []
 
 
+@pytest.mark.slow
 def test_no_hand_written_message_shares_a_sentence_with_training(messages, sources, wordings):
     """A sentence of four words or more (numbers and products masked) stands on one side only."""
 
@@ -177,6 +180,7 @@ def test_no_hand_written_message_shares_a_sentence_with_training(messages, sourc
     assert [(text, shared) for text in written if (shared := sentences(text) & trained)] == []
 
 
+@pytest.mark.slow
 def test_a_frame_or_clause_serves_one_split_only(builder, sources, wordings):
     # Clauses that say hardly more than the order id ("({order})", "re {order}") are no sentence of anyone's.
     texts = {split: [text for text in parts if len(leakage.masked(text)) > 2] for split, parts in sources.items()}
@@ -260,6 +264,7 @@ def copy(tmp_path):
     return folder, build
 
 
+@pytest.mark.slow
 def test_the_data_is_what_the_builder_makes():
     command = [sys.executable, str(data_path("build_data.py")), "--check"]
     outcome = subprocess.run(command, capture_output=True, text=True, timeout=120)
@@ -294,6 +299,7 @@ def _relabel_by_hand(folder):
         (_relabel_by_hand, "README.md"),
     ],
 )
+@pytest.mark.slow
 def test_a_tampered_copy_fails_the_check(copy, tamper, named):
     folder, build = copy
     tamper(folder)
@@ -304,6 +310,7 @@ def test_a_tampered_copy_fails_the_check(copy, tamper, named):
     assert {path.name: path.read_bytes() for path in (folder / "triage").glob("*.jsonl")} == before
 
 
+@pytest.mark.slow
 def test_building_makes_changed_and_missing_files_anew(copy):
     folder, build = copy
     _change_one_letter(folder)
@@ -313,6 +320,7 @@ def test_building_makes_changed_and_missing_files_anew(copy):
         assert (folder / name).read_bytes() == data_path(*name.split("/")).read_bytes()
 
 
+@pytest.mark.slow
 def test_building_follows_changed_sources(copy):
     folder, build = copy
     _change_a_wording(folder)

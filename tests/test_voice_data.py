@@ -116,6 +116,7 @@ def test_no_sentence_frame_in_the_training_pairs(splits):
         assert sum(count > 1 for count in counts.values()) <= 8
 
 
+@pytest.mark.slow
 def test_no_duplicate_and_no_near_duplicate_between_files(texts):
     files = [name for name, some in texts.items() for _ in some]
     every = [text for some in texts.values() for text in some]
@@ -128,6 +129,7 @@ def test_no_long_word_run_is_shared_between_files(texts):
         assert told(leakage.shared_runs(texts[left], texts[right]), texts[left], texts[right]) == []
 
 
+@pytest.mark.slow
 def test_no_text_is_shared_with_the_triage_messages(texts):
     from finetune_course import triage
 
