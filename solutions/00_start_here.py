@@ -327,7 +327,7 @@ for row in messages[:3]:
 # %% [markdown]
 # ## The route
 #
-# Eleven notebooks, each run in minutes. Their order is the one in which a careful person would decide: understand the
+# Eleven notebooks; those that are here run in minutes each. Their order is the one in which a careful person would decide: understand the
 # model, try the cheap levers, and only then train. *Coming* means not yet written.
 
 # %% tags=["nbval-check-output"]
@@ -578,8 +578,8 @@ assert np.allclose(accuracy_interval(5, 5), [1.0, 0.5655, 1.0], atol=1e-3)
 # %% [markdown]
 # ## What to read next
 #
-# - Next in the course: **03 Prompting first** tries everything that costs no training, and **06 The TRL run** trains.
-#   The notebooks between them are marked in the table above as they arrive.
+# - Next in the course: **01 Pre-training** builds a small model from nothing. In a hurry, go to **03 Prompting first**,
+#   which needs only this notebook, and then to **06 The TRL run**.
 # - On the model: Ben Allal and others (2025), *SmolLM2: When Smol Goes Big*. On the score: Glenn Brier (1950),
 #   *Verification of forecasts expressed in terms of probability*. On intervals for a share: Brown, Cai and DasGupta
 #   (2001), *Interval estimation for a binomial proportion*.

@@ -231,7 +231,9 @@ def test_summary_refuses_nothing_and_an_unknown_measure():
 def test_numbers_as_text():
     assert percent(0.857, 0.7999, 0.91) == "86% [80, 91]"
     assert points(0.12, -0.001, 0.18) == "+12 [0, +18]"
-    assert points(-0.05, -0.1, -0.004) == "-5 [-10, 0]"
+    assert points(-0.05, -0.1, -0.004) == "-5 [-10, -0.4]", "an interval that excludes 0 must not seem to touch it"
+    assert points(0.02, 0.0049, 0.04) == "+2 [+0.5, +4]"
+    assert points(0.0, 0.0, 0.0) == "0 [0, 0]"
     assert str(Interval(0.5, 0.25, 0.75)) == "0.5 [0.25, 0.75]"
 
 

@@ -17,9 +17,9 @@ from .training import prompt_completion, triage_settings
 class CompletionTrainer(SFTTrainer):
     """Computes the same loss as SFTTrainer on prompt-completion data, at a fraction of the price.
 
-    Only the answer's tokens carry a label, yet by default the head turns *every* position into a score for each of
-    49,152 tokens. ``logits_to_keep`` (transformers) asks for the positions that some row of the batch learns from.
-    No attention mask is needed: rows are padded on the right, and no token looks to its right.
+    Only the answer's tokens carry a label, yet on a CPU SFTTrainer lets the head turn *every* position into a score for
+    each of 49,152 tokens. ``logits_to_keep`` (transformers) asks for the positions that some row of the batch learns
+    from. No attention mask is needed: rows are padded on the right, and no token looks to its right.
     """
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):

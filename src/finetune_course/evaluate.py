@@ -145,8 +145,11 @@ def percent(mean: float, low: float, high: float) -> str:
 
 
 def points(mean: float, low: float, high: float) -> str:
-    """A difference of shares in percentage points, always signed: ``+12 [+6, +18]``."""
-    return f"{_signed(mean)} [{_signed(low)}, {_signed(high)}]"
+    """A difference of shares in percentage points, always signed: ``+12 [+6, +18]``.
+
+    Whole points, but for an end that rounding would put on 0 although the interval excludes 0: ``+2 [+0.5, +4]``.
+    """
+    return f"{_signed(mean)} [{_signed(low, low > 0)}, {_signed(high, high < 0)}]"
 
 
 def percent_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -221,5 +224,7 @@ def _whole(share: float) -> str:
     return f"{round(100 * share)}"
 
 
-def _signed(share: float) -> str:
-    return f"{round(100 * share):+d}" if round(100 * share) else "0"
+def _signed(share: float, excludes_zero: bool = False) -> str:
+    if round(100 * share):
+        return f"{round(100 * share):+d}"
+    return f"{100 * share:+.1g}" if excludes_zero else "0"
