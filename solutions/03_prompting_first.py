@@ -1018,7 +1018,8 @@ from finetune_course.keynumbers import publish
 for method in ("zero-shot", "few-shot", "few-shot, constrained", "linear classifier, trained"):
     found = on_hand(method, "exact")
     publish(f"exact, {method}", found.mean, interval=(found.low, found.high))
-publish("valid, few-shot", few_valid.mean, interval=(few_valid.low, few_valid.high))
+for method, found in {"zero-shot": on_hand("zero-shot", "valid"), "few-shot": few_valid}.items():
+    publish(f"valid, {method}", found.mean, interval=(found.low, found.high))
 publish("prompt with rules against one word", times_fewer.mean, "×", interval=(times_fewer.low, times_fewer.high))
 publish("few-shot prompt", cost.loc["few-shot", "tokens of prompt"], unit="tokens")
 

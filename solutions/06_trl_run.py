@@ -836,7 +836,7 @@ def short_run(peft_config, **loading):
     """Seconds of each step but the first, memory in MB by purpose and at its peak, and how many weights are trained."""
     dtype = hw.dtype if peft_config else torch.float32
     model = AutoModelForCausalLM.from_pretrained(weights(), dtype=dtype, **loading)
-    short = SFTConfig(**{**settings["trainer"], "save_strategy": "no"}, max_steps=5, output_dir=run_folder, seed=0,
+    short = SFTConfig(**{**settings["trainer"], "save_strategy": "no"}, max_steps=7, output_dir=run_folder, seed=0,
                       activation_checkpointing=hw.gradient_checkpointing, **hw.precision)
     run = CompletionTrainer(model=model if loading else model.to(hw.device), args=short, train_dataset=train_set,
                             processing_class=tokenizer, peft_config=peft_config)
@@ -860,7 +860,7 @@ if hw.profile != "small":
     cost["full fine-tuning"] = short_run(None)
 gc.collect()
 step_seconds = {kind: np.array(row.pop("seconds")) for kind, row in cost.items()}
-cost = pd.DataFrame(cost).T
+cost = pd.DataFrame(cost).T.astype({"weights trained": int})
 cost.insert(1, "seconds a step", {kind: np.median(values) for kind, values in step_seconds.items()})
 parts = ["weights", "optimiser", "gradients", "activations", "peak"]  # in MB
 cost[["weights trained", "seconds a step", *parts]].round(2)
@@ -1025,9 +1025,9 @@ print("tuned − prompted, exact:", points(*behind), "  tuned − few-shot, vali
 # separate samples, which is a little wider than a paired one would be.
 
 # %%
-def said(yes, no):
+def said(yes, no, what="messages"):
     """A verdict where the interval supports one."""
-    return "holds" if yes else "fails here" if no else "not decided by this many messages"
+    return "holds" if yes else "fails here" if no else f"not decided by this many {what}"
 
 
 verdicts = {
@@ -1052,7 +1052,7 @@ if "full fine-tuning" in cost.index:
     memory_share = cost.loc["LoRA, all layers", "peak"] / cost.loc["full fine-tuning", "peak"]
     publish("peak memory, LoRA against full", memory_share)
     verdicts["C16"] = (f"{percent(*time_share)} of the time of a step, {memory_share:.1%} of the memory at its peak",
-                       f"time: {said(time_share.high <= 0.5, time_share.low > 0.5)}; "
+                       f"time: {said(time_share.high <= 0.5, time_share.low > 0.5, 'steps')}; "
                        f"memory: {'holds' if memory_share <= 0.5 else 'fails here'}")
 else:
     verdicts["C16"] = "full fine-tuning does not fit into the small profile", "not measured here"
