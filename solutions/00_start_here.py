@@ -578,8 +578,9 @@ assert np.allclose(accuracy_interval(5, 5), [1.0, 0.5655, 1.0], atol=1e-3)
 # %% [markdown]
 # ## What to read next
 #
-# - Next in the course: **01 Pre-training** builds a small model from nothing. In a hurry, go to **03 Prompting first**,
-#   which needs only this notebook, and then to **06 The TRL run**.
+# - Next in the course: [**01 Pre-training**](01_pretraining.ipynb) builds a small model from nothing. In a hurry, go
+#   to [**03 Prompting first**](03_prompting_first.ipynb), which needs only this notebook, and then to [**06 The TRL
+#   run**](06_trl_run.ipynb).
 # - On the model: Ben Allal and others (2025), *SmolLM2: When Smol Goes Big*. On the score: Glenn Brier (1950),
 #   *Verification of forecasts expressed in terms of probability*. On intervals for a share: Brown, Cai and DasGupta
 #   (2001), *Interval estimation for a binomial proportion*.

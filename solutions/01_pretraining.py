@@ -25,8 +25,8 @@
 # %% [markdown]
 # ## Before you start
 #
-# You should have seen notebook 00: tokens, logits and `softmax`. Some PyTorch helps.
-# First the versions.
+# You should have seen [notebook 00](00_start_here.ipynb): tokens, logits and `softmax`. Some PyTorch helps. First the
+# versions.
 
 # %% tags=["exercise-setup"]
 import math
@@ -1052,7 +1052,7 @@ publish("Llama 3.1 405B, low estimate", frontier["dollars, low"] / 1e6, unit="mi
 # %% [markdown]
 # ## What to read next
 #
-# - Notebook 02 trains this model further: on the shop's texts, and on questions and answers.
+# - [Notebook 02](02_fine_tuning.ipynb) trains this model further: on the shop's texts, and on questions and answers.
 # - Vaswani and others (2017), *Attention Is All You Need*; Touvron and others (2023), *LLaMA*: the design built here.
 # - Kaplan and others (2020), *Scaling Laws for Neural Language Models*, where 6·N·D comes from; Hoffmann and others (2022),
 #   *Training Compute-Optimal Large Language Models*, on how many tokens a parameter deserves.

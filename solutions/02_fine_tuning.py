@@ -22,9 +22,9 @@
 # %% [markdown]
 # ## Before you start
 #
-# You should have seen notebook 01: tokens, the loss in *nats* per token (the mean of $-\ln p$ of the right next token),
-# and the training loop. If you did not run it, a model trained in the same way comes with the course. First the
-# versions.
+# You should have seen [notebook 01](01_pretraining.ipynb): tokens, the loss in *nats* per token (the mean of $-\ln p$
+# of the right next token), and the training loop. If you did not run it, a model trained in the same way comes with
+# the course. First the versions.
 
 # %% tags=["exercise-setup"]
 import math
@@ -869,7 +869,8 @@ publish("respond and stop, after", answered_after.mean, interval=answered_after[
 # %% [markdown]
 # ## What to read next
 #
-# - Next in the course: **03 Prompting first**. Before more training, what can a good question do?
+# - Next in the course: [**03 Prompting first**](03_prompting_first.ipynb). Before more training, what can a good
+#   question do?
 # - On forgetting and replay: Robins (1995), *Catastrophic forgetting, rehearsal and pseudorehearsal*.
 # - On going on with pre-training: Gururangan and others (2020), *Don't stop pretraining*.
 # - On instruction tuning: Ouyang and others (2022), *Training language models to follow instructions with human

@@ -23,8 +23,8 @@
 # %% [markdown]
 # ## Before you start
 #
-# You need notebook 00, or the same knowledge: what a token is, and what an interval says. From here on we need a
-# model, some messages with known answers, and honest counting. First the versions.
+# You need [notebook 00](00_start_here.ipynb), or the same knowledge: what a token is, and what an interval says. From
+# here on we need a model, some messages with known answers, and honest counting. First the versions.
 
 # %%
 from importlib.metadata import version
@@ -1044,8 +1044,8 @@ publish("few-shot prompt", cost.loc["few-shot", "tokens of prompt"], unit="token
 # %% [markdown]
 # ## What to read next
 #
-# - Next in the course: **04 Data** looks at the rows that a model learns from; **06 The TRL run** then trains the same
-#   model on them and asks the same harness.
+# - Next in the course: [**04 Data**](04_data.ipynb) looks at the rows that a model learns from; [**06 The TRL
+#   run**](06_trl_run.ipynb) then trains the same model on them and asks the same harness.
 # - On few-shot prompting: Brown and others (2020), *Language models are few-shot learners*. On its habit of repeating
 #   what stands in the examples: Zhao and others (2021), *Calibrate before use*.
 # - On constrained decoding: Willard and Louf (2023), *Efficient guided generation for large language models*; the

@@ -21,8 +21,8 @@
 # %% [markdown]
 # ## Before you start
 #
-# You should have seen notebook 03: the triage task, its five fields, the linear classifier, intervals and paired
-# differences. First the versions; the cell also brings what the exercises need.
+# You should have seen [notebook 03](03_prompting_first.ipynb): the triage task, its five fields, the linear
+# classifier, intervals and paired differences. First the versions; the cell also brings what the exercises need.
 
 # %% tags=["exercise-setup"]
 import json
@@ -1050,7 +1050,7 @@ publish("rows left of the export", len(work.rows), unit=f"of {len(lines)}")
 # %% [markdown]
 # ## What to read next
 #
-# - Next in the course: **05 LoRA by hand** opens the layer that the run above has trained.
+# - Next in the course: [**05 LoRA by hand**](05_lora_by_hand.ipynb) opens the layer that the run above has trained.
 # - On near duplicates: Broder (1997), *On the resemblance and containment of documents*; Lee and others (2022),
 #   *Deduplicating training data makes language models better*. The documentation of `datasketch`.
 # - On wrong labels: Northcutt, Jiang and Chuang (2021), *Confident learning*, and their library `cleanlab`.

@@ -22,8 +22,9 @@
 # %% [markdown]
 # ## Before you start
 #
-# You should know what a matrix product is, and from notebook 02 what a training step does: loss, gradient, optimiser.
-# Notebook 03 introduces the triage messages, greedy answers and the paired bootstrap. First the versions.
+# You should know what a matrix product is, and from [notebook 02](02_fine_tuning.ipynb) what a training step does:
+# loss, gradient, optimiser. [Notebook 03](03_prompting_first.ipynb) introduces the triage messages, greedy answers
+# and the paired bootstrap. First the versions.
 
 # %% tags=["exercise-setup"]
 import math
@@ -1168,7 +1169,8 @@ publish("category right, r = 8", interval(scored[8][1]).mean, interval=interval(
 # %% [markdown]
 # ## What to read next
 #
-# - Notebook 06: the same with TRL and PEFT on the whole task, with everything around it that a real run needs.
+# - [Notebook 06](06_trl_run.ipynb): the same with TRL and PEFT on the whole task, with everything around it that a
+#   real run needs.
 # - *LoRA: Low-Rank Adaptation of Large Language Models* (Hu and others, 2021); *A Rank Stabilization Scaling Factor for
 #   Fine-Tuning with LoRA* (Kalajdzievski, 2023), which is rsLoRA; *QLoRA* (Dettmers and others, 2023).
 # - PEFT's documentation of `LoraConfig`, for dropout, other starts and other families of adapters.

@@ -22,8 +22,8 @@
 # %% [markdown]
 # ## Before you start
 #
-# You should have seen notebook 03: the task, its five fields, and how an answer is scored. First the versions, since
-# the names of trainer settings move between releases.
+# You should have seen [notebook 03](03_prompting_first.ipynb): the task, its five fields, and how an answer is
+# scored. First the versions, since the names of trainer settings move between releases.
 
 # %% tags=["exercise-setup"]
 import math
@@ -1088,6 +1088,6 @@ pd.DataFrame(ledger, columns=["id", "claim", "measured", "verdict"]).set_index("
 # %% [markdown]
 # ## What to read next
 #
-# - Notebook 03 if you skipped it: the prompting that this run is compared with.
+# - [Notebook 03](03_prompting_first.ipynb) if you skipped it: the prompting that this run is compared with.
 # - *LoRA: Low-Rank Adaptation of Large Language Models* (Hu and others, 2021) and *LoRA+* (Hayou, Ghosh and Yu, 2024).
 # - TRL's documentation of `SFTTrainer` and PEFT's of `LoraConfig`, for every setting that this page left at its default.
