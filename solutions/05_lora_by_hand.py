@@ -923,7 +923,7 @@ print(pd.Series(from_here_on, name="under 1% from here on").to_string())
 
 # %% [markdown]
 # There is another way to keep the share small: fewer layers. The first LoRA experiments wrapped query and value alone.
-# With the sliders you can look for yourself (they need a running kernel; the printed line below them is one setting).
+# With the sliders you can look for yourself (they need a running kernel; the printed lines below them are for one setting).
 
 # %%
 from ipywidgets import IntSlider, interact
