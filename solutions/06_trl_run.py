@@ -709,7 +709,8 @@ percent_table(summary(scored))
 # What would the decoder of notebook 03 add, the one that cannot break the format? Where an answer is already a record in
 # the very form that the grammar allows (no spaces, fields in order), nothing should change: each token was the model's
 # first choice, and the grammar had no reason to forbid it. So we check that form for all answers, and ask again only
-# the broken ones, and the first 40 to see whether the argument is true.
+# the broken ones, and the first 40 to see whether the argument is true. If it is not (in bfloat16, rounding in another
+# batch can tip a token), all are asked again.
 
 # %%
 from finetune_course.constrained import Constraint, schema_grammar
@@ -721,21 +722,23 @@ asked = [row for row, good in enumerate(valid) if row < 40 or not good]
 texts = dict(zip(asked, answers_of(shipped, [handwritten[row] for row in asked], constraint=grammar)))
 same = [texts[row] == shipped_answers[row] for row in range(40) if valid[row]]
 print(f"{(~valid).sum()} broken answers of {len(valid)}; of {len(same)} others asked again {sum(same)} are the same text")
-assert all(label_text(parse_label(text)) == text for text, good in zip(shipped_answers, valid) if good)
-assert all(same), "The grammar changed a valid answer: ask all messages again, not only these."
 
 # %% [markdown]
-# With that, the score under the grammar is the score of the same answers, but for the broken ones.
+# With that, the score under the grammar:
 
 # %%
+compact = [label_text(parse_label(text)) == text for text, good in zip(shipped_answers, valid) if good]
+if not all(same + compact):
+    texts = dict(enumerate(answers_of(shipped, handwritten, constraint=grammar)))
+print(f"{len(texts)} of {len(valid)} messages asked again under the grammar")
 constrained = [texts.get(row, answer) for row, answer in enumerate(shipped_answers)]
 scored["all the data, constrained", "hand-written"] = score(constrained, handwritten)
 percent_table(summary(scored).tail(4))
 
 # %% [markdown]
 # Two questions, each on the same messages twice: what did the longer run bring (all the rows, seen twice, in larger
-# batches), and what does the grammar bring to a model that was tuned already? (For the second, answers that were not
-# asked again are taken as unchanged.)
+# batches), and what does the grammar bring to a model that was tuned already? (For the second,
+# answers that were not asked again are taken as unchanged.)
 
 # %%
 def gain_of(better, worse, measure="exact"):
