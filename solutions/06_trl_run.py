@@ -57,10 +57,10 @@ for reason in hw.reasons:
 # %% [markdown]
 # ## The rows to learn from
 #
-# Thousands of messages with their records are there to train on; this run takes as many as a CPU manages in a minute and a
-# half. The test messages are of two kinds: 150 made by templates (other sentences than those in training), and 200
-# written by hand, one by one. The second kind is the one that counts. (The small profile, for one
-# CPU, takes fewer messages of both, and its intervals are wider for it.)
+# Thousands of messages with their records are there to train on; this run takes as many as a CPU manages in a minute
+# and a half. The test messages are of two kinds: 150 made by templates (other sentences than those in training), and
+# 200 written by hand, one by one. The second kind is the one that counts. (The small profile, for one CPU, takes
+# fewer messages of both, and its intervals are wider for it.)
 
 # %%
 from finetune_course.triage import load_split
@@ -115,12 +115,12 @@ print(f"{model.num_parameters():,} parameters in {hw.dtype}, {model.get_memory_f
 #
 # Training shows the model a batch of rows and measures its **loss**: how surprised it was, on average, by each right
 # token, in *nats* ($-\ln p$: 0 for a token that it was sure of, 0.69 for an even chance). From that follows, for each
-# trained weight, in which direction to nudge it (the **gradient**; computing it, from the last layer down to the first,
-# is the **backward pass**), and an **optimiser** (here AdamW) makes one step.
-# One pass over all rows is an **epoch**. **LoRA** leaves the model frozen and puts beside a layer $W$ two thin
-# matrices: the layer's output becomes $Wx + \frac{\alpha}{r} B A x$, with $A$ of $r$ rows (the **rank**) and $B$ of $r$
-# columns; $\alpha$ is a fixed number that sets how strongly they count. Only $A$ and $B$ are trained. $B$ starts at zero,
-# so at first nothing changes.
+# trained weight, in which direction to nudge it (the **gradient**; computing it, from the last layer down to the
+# first, is the **backward pass**), and an **optimiser** (here AdamW) makes one step. One pass over all rows is an
+# **epoch**. **LoRA** leaves the model frozen and puts beside a layer $W$ two thin matrices: the layer's output
+# becomes $Wx + \frac{\alpha}{r} B A x$, with $A$ of $r$ rows (the **rank**) and $B$ of $r$ columns; $\alpha$ is a
+# fixed number that sets how strongly they count. Only $A$ and $B$ are trained. $B$ starts at zero, so at first
+# nothing changes.
 #
 # ## The settings
 #
@@ -489,9 +489,9 @@ assert tuple(lora_parameters([], 8, 1000)) == (0, 0)
 #
 # Difficulty ●●○ · importance ●●○ · about 8 minutes
 #
-# A **step** is one update of the weights. The number of steps stands under the loss curve; it sets the warm-up (the first steps,
-# in which the learning rate grows from zero) and the fall of the learning rate, and says when checkpoints come. Steps times seconds a step is the time of the run, so it
-# pays to know it before you start.
+# A **step** is one update of the weights. The number of steps stands under the loss curve; it sets the warm-up (the
+# first steps, in which the learning rate grows from zero) and the fall of the learning rate, and says when
+# checkpoints come. Steps times seconds a step is the time of the run, so it pays to know it before you start.
 #
 # The Trainer takes `batch` messages at a time. With gradient **accumulation** it adds up the gradients of several
 # batches before it makes one step, which gives a large batch's step in a small batch's memory. At the end of an epoch
@@ -565,9 +565,9 @@ for path in sorted(Path(adapter_folder).iterdir()):
 # ## Stop and resume
 #
 # A free session ends, a laptop goes to sleep, a machine is taken back. Say it happened near the end: the process is
-# gone, all that is left is the checkpoint on the disk (the two newest are kept: `save_total_limit`). A *new* base model
-# and a *new* trainer take it up. If the optimiser's memory, the place in the data and the learning-rate schedule were all
-# saved, the last steps must have the same losses as in the run that was never stopped.
+# gone, all that is left is the checkpoint on the disk (the two newest are kept: `save_total_limit`). A *new* base
+# model and a *new* trainer take it up. If the optimiser's memory, the place in the data and the learning-rate
+# schedule were all saved, the last steps must have the same losses as in the run that was never stopped.
 
 # %%
 checkpoints = sorted(Path(run_folder).glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
@@ -706,11 +706,11 @@ scored["all the data", "hand-written"] = score(shipped_answers, handwritten)
 percent_table(summary(scored))
 
 # %% [markdown]
-# What would the decoder of notebook 03 add, the one that cannot break the format? Where an answer is already a record in
-# the very form that the grammar allows (no spaces, fields in order), nothing should change: each token was the model's
-# first choice, and the grammar had no reason to forbid it. So we check that form for all answers, and ask again only
-# the broken ones, and the first 40 to see whether the argument is true. If it is not (in bfloat16, rounding in another
-# batch can tip a token), all are asked again.
+# What would the decoder of notebook 03 add, the one that cannot break the format? Where an answer is already a record
+# in the very form that the grammar allows (no spaces, fields in order), nothing should change: each token was the
+# model's first choice, and the grammar had no reason to forbid it. So we check that form for all answers, and ask
+# again only the broken ones, and the first 40 to see whether the argument is true. If it is not (in bfloat16,
+# rounding in another batch can tip a token), all are asked again.
 
 # %%
 from finetune_course.constrained import Constraint, schema_grammar
@@ -754,11 +754,11 @@ print("grammar on top, valid:", gain_of("all the data, constrained", "all the da
 # %% [markdown]
 # ## Against prompting
 #
-# Notebook 03 asked the same model the same hand-written messages. Its results stand in its saved outputs, and here they
-# are beside the tuned ones. Two intervals that do not touch are a difference you can rely on. One more rival belongs
-# into this comparison: the linear classifier of notebook 03, trained here on the same messages as the shipped adapter. A
-# language model that beats every prompt has yet to beat the obvious. (In the small profile the tuned models answer the
-# first 60 of the messages, and the prompts' results are on all 200.)
+# Notebook 03 asked the same model the same hand-written messages: all 200 with the prompt that it had named beforehand,
+# every second one with the others. Its results stand in its saved outputs, and here they are beside the tuned ones. Two
+# intervals that do not touch are a difference you can rely on. One more rival belongs into this comparison: the linear
+# classifier of notebook 03, trained here on the same messages as the shipped adapter. A language model that beats every
+# prompt has yet to beat the obvious. (In the small profile the tuned models answer the first 60 messages.)
 
 # %%
 from finetune_course.keynumbers import saved
@@ -787,10 +787,10 @@ print(f"one of the two is right and the other wrong on {disagree.sum()} of {len(
 # %% [markdown]
 # ## What it costs: LoRA against full fine-tuning
 #
-# The usual argument for LoRA is thrift. Let us look: a few steps of each kind, same rows, same batches. Full fine-tuning
-# is the same trainer without `peft_config`, and with weights in float32, as weights that are trained are kept. Between
-# them stands LoRA in all 30 layers, because adapters in the upper half alone are this course's choice and not what others
-# mean by LoRA. The models of before are let go first.
+# The usual argument for LoRA is thrift. Let us look: a few steps of each kind, same rows, same batches. Full
+# fine-tuning is the same trainer without `peft_config`, and with weights in float32, as weights that are trained are
+# kept. Between them stands LoRA in all 30 layers, because adapters in the upper half alone are this course's choice
+# and not what others mean by LoRA. The models of before are let go first.
 #
 # A run holds four things: weights, the optimiser's state, gradients, and the **activations**, what each layer keeps of
 # its input until the backward pass has used it. Gradients come as activations go, so the two are never both full, and
@@ -869,10 +869,10 @@ parts = ["weights", "optimiser", "gradients", "activations", "peak"]  # in MB
 cost[["weights trained", "seconds a step", *parts]].round(2)
 
 # %% [markdown]
-# The last five columns are megabytes. LoRA's saving is in gradients and optimiser, not in the weights themselves, which
-# are there either way, and much of the activations only where no adapter sits below. The weights are what QLoRA attacks:
-# it keeps the frozen weights in 4 bits. It needs an NVIDIA card and the library `bitsandbytes`; where they are missing,
-# the cell says so.
+# The last five columns are megabytes. LoRA's saving is in gradients and optimiser, not in the weights themselves,
+# which are there either way, and much of the activations only where no adapter sits below. The weights are what QLoRA
+# attacks: it keeps the frozen weights in 4 bits. It needs an NVIDIA card and the library `bitsandbytes`; where they
+# are missing, the cell says so.
 
 # %%
 from importlib.util import find_spec
@@ -900,7 +900,8 @@ else:
 # three things have to have room in every step:
 #
 # - **weights**: all of them, frozen or not, `weight_bytes` each (4 in float32, 2 in bfloat16);
-# - **gradients**: one float32 (4 bytes) for each *trainable* weight (weights that are trained are kept in float32, since
+# - **gradients**: one float32 (4 bytes) for each *trainable* weight (weights that are trained are kept in float32,
+# since
 #   in bfloat16 a small update is rounded away, and their gradients with them);
 # - the **optimiser**'s own state: for each *trainable* weight two float32, the running mean of its gradient and of
 #   its gradient's square (Adam's two *moments*).
@@ -1083,9 +1084,11 @@ pd.DataFrame(ledger, columns=["id", "claim", "measured", "verdict"]).set_index("
 #   you train: no loss curve tells you that you taught the wrong text.
 # - `LoraConfig`, `SFTConfig`, `SFTTrainer`: three objects, one `train()`. A checkpoint takes the run up where it stood.
 # - The score on hand-written messages, with its interval, before and after, is the result. The loss is not.
-# - The longer run, all rows seen twice, scores far above the live run: the paired difference says by how much. Which part
+# - The longer run, all rows seen twice, scores far above the live run: the paired difference says by how much. Which
+# part
 #   of that is due to more rows and which to more steps is a question for notebook 07.
-# - A tuned language model has to beat a linear classifier on the same rows, too; the paired difference says whether it did.
+# - A tuned language model has to beat a linear classifier on the same rows, too; the paired difference says whether
+# it did.
 # - LoRA saves gradients, optimiser state and time in the backward pass. The weights stay.
 
 # %% [markdown]
@@ -1093,4 +1096,5 @@ pd.DataFrame(ledger, columns=["id", "claim", "measured", "verdict"]).set_index("
 #
 # - [Notebook 03](03_prompting_first.ipynb) if you skipped it: the prompting that this run is compared with.
 # - *LoRA: Low-Rank Adaptation of Large Language Models* (Hu and others, 2021) and *LoRA+* (Hayou, Ghosh and Yu, 2024).
-# - TRL's documentation of `SFTTrainer` and PEFT's of `LoraConfig`, for every setting that this page left at its default.
+# - TRL's documentation of `SFTTrainer` and PEFT's of `LoraConfig`, for every setting that this page left at its
+# default.
