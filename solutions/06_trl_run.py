@@ -764,8 +764,7 @@ print("grammar on top, valid:", gain_of("all the data, constrained", "all the da
 from finetune_course.keynumbers import saved
 from finetune_course.linear_triage import LinearTriage
 
-linear = LinearTriage().fit(load_split("train"))
-scored["linear classifier", "hand-written"] = score(linear.answers(handwritten), handwritten)
+scored["linear classifier", "hand-written"] = score(LinearTriage().fit(load_split("train")).answers(handwritten), handwritten)
 PROMPTS = ("zero-shot", "few-shot", "few-shot, constrained")
 from_03 = {number.name: number for number in saved("03_prompting_first")}
 assert "valid, few-shot" in from_03, "Notebook 03 has published no scores: build it first."
