@@ -4,7 +4,7 @@
 
 Written to benchmarks/results/voice_turns.json, arm by arm: every reply in full, so that whoever doubts the scorer can
 read. The persona prompt is the one of data/voice, alone and with three training pairs as example turns; the trained
-model gets three words. Nothing is chosen here: the LoRA's settings are those of the triage runs. ``--tiny`` proves that
+model gets four words. Nothing is chosen here: the LoRA's settings are those of the triage runs. ``--tiny`` proves that
 the script works and wants an --output folder of its own.
 """
 

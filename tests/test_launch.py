@@ -1,7 +1,4 @@
-"""One settings file for several starters: TRL's own parser and accelerate's own parser read what the course writes.
-
-The slow test trains: ``accelerate launch`` with two CPU processes against one, on a tiny model with random weights.
-"""
+"""One settings file for several starters: TRL's own parser and accelerate's own parser read what the course writes."""
 
 import json
 
