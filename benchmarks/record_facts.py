@@ -62,7 +62,7 @@ class Bench:
             output / f"{NAME}.json",
             " && ".join(f"python benchmarks/record_facts.py {part}" for part in ("choose", "test", "update")),
             data_sha256={version: training_hash(f"facts_train_{version}") for version in ("v1", "v2")},
-            settings=self.own, search=self.retrieved.settings["pages_sha256"], tiny=tiny,
+            settings=self.own, room=kb_settings()["room"], search=self.retrieved.settings["pages_sha256"], tiny=tiny,
             training={name: value for name, value in triage_settings().items() if name not in ("live", "recorded")},
             dtype=str(self.hw.dtype).removeprefix("torch."),
         )  # fmt: skip

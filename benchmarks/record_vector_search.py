@@ -42,7 +42,7 @@ RESULT = course_root() / "benchmarks" / "results" / "vector_search.json"
 SIZES = (1_000, 5_000, 10_000, 50_000, 100_000, 300_000, 1_000_000)
 PROBES = (1, 2, 5, 10, 20, 40)
 TIMES_AS_MANY = (1, 3, 10, 30, 100)
-SENTENCES, OVERLAP, FIRST, REFINE = 3, 1, 10, 10
+SENTENCES, OVERLAP, FIRST, REFINE = 1, 0, 10, 10
 """The notebook's pieces; how many neighbours are asked for; how many times as many the index looks at again exactly."""
 
 
@@ -79,7 +79,7 @@ def growth(model: SentenceTransformer, size: int, folder: Path) -> dict:
     run["exact_ms"] = [round(each, 2) for each in exact.milliseconds]
     start = time.perf_counter()
     # About 4,000 vectors a partition, as LanceDB advises; a number is kept in a byte for each 8 numbers of a vector.
-    partitions = max(2, size // 4096)
+    partitions = max(1, size // 4096)
     table.create_index("vector", config=IvfPq("cosine", num_partitions=partitions, num_sub_vectors=numbers // 8))
     run |= {"index_seconds": round(time.perf_counter() - start, 2), "partitions": partitions, "index": []}
     for probes in (probes for probes in PROBES if probes <= partitions):

@@ -27,7 +27,7 @@ def shipped_adapter(task: str) -> Path:
     if not (folder / "adapter_model.safetensors").is_file():
         raise FileNotFoundError(
             f"There is no adapter for '{task}', data/adapters/{task} holds no weights: "
-            f"get the course's folder again, or train it with 'python benchmarks/record_{task}_lora.py'."
+            f"get the course's folder again, or train it with 'python benchmarks/{_script(task)}'."
         )
     return folder
 
@@ -61,8 +61,12 @@ def recorded_runs(task: str) -> RecordedRuns:
     path = course_root() / "benchmarks" / "results" / f"{task}_lora.json"
     if not path.is_file():
         raise FileNotFoundError(
-            f"There is no record benchmarks/results/{path.name}: "
-            f"make it with 'python benchmarks/record_{task}_lora.py'."
+            f"There is no record benchmarks/results/{path.name}: make it with 'python benchmarks/{_script(task)}'."
         )
     content = json.loads(path.read_text(encoding="utf-8"))
     return RecordedRuns(content["settings"], content["runs"])
+
+
+def _script(task: str) -> str:
+    """The file in benchmarks/ that trains the adapter for ``task``."""
+    return "record_triage_lora.py" if task == "triage" else f"record_{task}.py"
