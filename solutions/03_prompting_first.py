@@ -543,7 +543,7 @@ def ask_all(messages, chat, **more):
     return answer_all(model, tokenizer, chat, messages, batch_size=hw.eval_batch, max_new_tokens=ROOM, **more)
 
 
-choosing = sets["validation_handwritten"][:10] + sets["validation"][:10]
+choosing = sets["validation_handwritten"][:20] + sets["validation"][:20]
 rule_texts = {"short": SHORT, "long": instructions()}
 candidates = {
     (name, shots, draw): prefix(rule_texts[name], shots, draw)
@@ -574,7 +574,7 @@ table.sort_values("macro F1", ascending=False).round(2).fillna("–")
 # %% [markdown]
 # Look at one kind of prompt and its three draws. Nobody would have called one set of examples better than another,
 # and yet the share of valid answers moves by tens of points: that is the luck of the draw, and whoever reports
-# few-shot with one draw reports that luck. The prompt with the highest F1 goes on to the test. Twenty messages make
+# few-shot with one draw reports that luck. The prompt with the highest F1 goes on to the test. Forty messages make
 # this a rough choice; what matters is where it was made. Had we chosen on the test set, its number would be flattered
 # by the choice: the best of several draws looks better than it is.
 #
