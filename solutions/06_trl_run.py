@@ -1001,7 +1001,7 @@ publish("prompt tokens saved", long - short, unit="tokens")
 
 # %% [markdown]
 # And the claims of the ledger that this page bears on. What each must show was written down before it was measured, in
-# `data/claims.csv`. First those about records: the best prompt of notebook 03 against the tuned model.
+# `data/claims.csv`. First those about records: the prompts of notebook 03 against the tuned model.
 
 # %%
 from finetune_course.evaluate import Interval, interval, percent
