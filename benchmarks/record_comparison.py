@@ -22,17 +22,16 @@ import yaml
 from finetune_course import triage, voice
 from finetune_course.adapters import data_hash, shipped_adapter
 from finetune_course.generation import answer_all
-from finetune_course.grid_record import GridRecord, Run, outcome_bits
+from finetune_course.grid_record import GridRecord, Run, grid_options, outcome_bits
 from finetune_course.hardware import inspect_hardware
 from finetune_course.kb_questions import load_kb_questions, load_terms
 from finetune_course.levers import LEVERS, asked_otherwise, other_formats, triage_prompts, voice_prompts
 from finetune_course.lora_runs import base_model, train_lora, with_adapter
-from finetune_course.paths import course_root, data_path
+from finetune_course.paths import data_path
 from finetune_course.qa_arms import ARMS, Arm, ask
 from finetune_course.retrieved import load_retrieved
 from finetune_course.training import keep_freed_memory, quiet_libraries
 
-RESULTS = course_root() / "benchmarks" / "results"
 NAME = "kb_comparison"
 PARTS = ("questions", "terms", "triage", "voice", "latency")
 VOICE_RUN = {"epochs": 3, "learning_rate": 1e-3, "batch": 4, "max_length": 448}
@@ -156,11 +155,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--output", type=Path, default=RESULTS)
-    parser.add_argument("--tiny", action="store_true", help="a proof that it works; wants an --output folder")
-    options = parser.parse_args()
-    if options.tiny and options.output == RESULTS:
-        parser.error("--tiny gives no results worth keeping: name a folder with --output.")
+    options = grid_options(parser)
     quiet_libraries()
     keep_freed_memory()
     getattr(Bench(options.output, options.tiny), f"part_{options.part}")(options.seeds)

@@ -26,14 +26,12 @@ from finetune_course.curation_grid import from_bits, rows_hash
 from finetune_course.data_rounds import ADDED, START, error_kinds, mend
 from finetune_course.few_rows import FULL_STEPS, STEPS, FewRows, full_fine_tune, rows_for, triage_answers
 from finetune_course.general_ability import general_ability
-from finetune_course.grid_record import GridRecord, Run, outcome_bits, triage_identity
+from finetune_course.grid_record import GridRecord, Run, grid_options, outcome_bits, triage_identity
 from finetune_course.hardware import inspect_hardware
-from finetune_course.paths import course_root
 from finetune_course.training import quiet_libraries, triage_settings
 from finetune_course.triage import FIELDS, load_split
 from finetune_course.weights import weights
 
-RESULTS = course_root() / "benchmarks" / "results"
 RATE = 1e-3
 
 
@@ -245,11 +243,7 @@ def main() -> None:
     parser.add_argument("part", choices=["choose", "curve", "rounds", "full"])
     parser.add_argument("--sizes", type=int, nargs="+", help="only these numbers of rows (curve)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="only these, of those planned")
-    parser.add_argument("--output", type=Path, default=RESULTS)
-    parser.add_argument("--tiny", action="store_true", help="a proof that it works; wants an --output folder")
-    options = parser.parse_args()
-    if options.tiny and options.output == RESULTS:
-        parser.error("--tiny gives no results worth keeping: name a folder with --output.")
+    options = grid_options(parser)
     quiet_libraries()
     keep_freed_memory()
     plan = TINY if options.tiny else Plan()

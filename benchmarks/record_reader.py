@@ -14,31 +14,25 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import yaml
-
 from finetune_course.adapters import own_adapter_folder
-from finetune_course.grid_record import GridRecord, Run
+from finetune_course.grid_record import GridRecord, Run, grid_options
 from finetune_course.hardware import inspect_hardware
-from finetune_course.kb_questions import is_right, load_kb_questions
+from finetune_course.kb_bench import TriedSettings, kb_settings
+from finetune_course.kb_questions import load_kb_questions
 from finetune_course.lora_runs import adapter_about, base_model, save_adapter, train_lora, with_adapter
-from finetune_course.paths import course_root, data_path
+from finetune_course.paths import data_path
 from finetune_course.qa_arms import arm, ask
 from finetune_course.reader import load_reader_rows, prompt_completion, training_hash
 from finetune_course.retrieved import load_retrieved
 from finetune_course.training import keep_freed_memory, quiet_libraries, triage_settings
 
-RESULTS = course_root() / "benchmarks" / "results"
 NAME = "kb_reader"
 READER = "LoRA reader + RAG"
 RAW = ("RAG, short rules", "RAG, long rules")
 VERSIONS = ("v1", "v2")
 
 
-def kb_settings() -> dict:
-    return yaml.safe_load(data_path("kb", "training.yaml").read_text(encoding="utf-8"))
-
-
-class Bench:
+class Bench(TriedSettings):
     """Data, settings and record of one call; ``tiny``: a few rows and questions, two steps."""
 
     def __init__(self, output: Path, tiny: bool = False, adapters: Path | None = None):
@@ -84,24 +78,9 @@ class Bench:
             room=self.settings["room"], batch_size=self.hw.eval_batch,
         )  # fmt: skip
 
-    def choose(self) -> None:
-        for tried in self.own["tried"]:
-            self.record.once(lambda t=tried: self.trial(**t), part="choose", **tried)
-
     def trial(self, epochs: float, learning_rate: float) -> Run:
         model, tokenizer, cost, _ = self.trained(0, epochs, learning_rate)
         return cost | {"validation": self.asked(READER, model, tokenizer, self.validation, "v1")}
-
-    def chosen(self) -> dict:
-        """The tried setting with the most right answers on validation; the first of equals."""
-        trials = [run for run in self.record.runs if run["part"] == "choose"]
-        if len(trials) < len(self.own["tried"]):
-            raise SystemExit("The settings are not chosen yet: run this script with 'choose' first.")
-        best = max(trials, key=lambda run: self.right(run["validation"]["answers"]))
-        return {name: best[name] for name in ("epochs", "learning_rate")}
-
-    def right(self, answers: list[str]) -> int:
-        return sum(is_right(text, question) for text, question in zip(answers, self.validation, strict=True))
 
     def score(self, seeds: list[int]) -> None:
         chosen = self.chosen()
@@ -128,11 +107,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("part", choices=["choose", "test"])
     parser.add_argument("--seeds", type=int, nargs="+", default=kb_settings()["seeds"])
-    parser.add_argument("--output", type=Path, default=RESULTS)
-    parser.add_argument("--tiny", action="store_true", help="a proof that it works; wants an --output folder")
-    options = parser.parse_args()
-    if options.tiny and options.output == RESULTS:
-        parser.error("--tiny gives no results worth keeping: name a folder with --output.")
+    options = grid_options(parser)
     quiet_libraries()
     keep_freed_memory()
     bench = Bench(options.output, options.tiny, options.output / "adapters" if options.tiny else None)

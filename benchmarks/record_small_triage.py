@@ -11,18 +11,15 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-from pathlib import Path
 
 from finetune_course.curation_grid import rows_hash
 from finetune_course.few_rows import rows_for
-from finetune_course.grid_record import GridRecord, Run, outcome_bits, triage_identity
-from finetune_course.paths import course_root
+from finetune_course.grid_record import GridRecord, Run, grid_options, outcome_bits, triage_identity
 from finetune_course.small_model import shipped_small_model
 from finetune_course.small_triage import long_small_model, small_answers, train_small
 from finetune_course.training import quiet_libraries
 from finetune_course.triage import load_split
 
-RESULTS = course_root() / "benchmarks" / "results"
 TRIED = (
     {"size": 600, "passes": 5, "rate": 1e-3},
     {"size": 600, "passes": 5, "rate": 3e-3},
@@ -52,11 +49,7 @@ def point(size: int, passes: int, rate: float, seed: int, messages: int | None =
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, default=RESULTS)
-    parser.add_argument("--tiny", action="store_true", help="a proof that it works; wants an --output folder")
-    options = parser.parse_args()
-    if options.tiny and options.output == RESULTS:
-        parser.error("--tiny gives no results worth keeping: name a folder with --output.")
+    options = grid_options(parser)
     quiet_libraries()
     tried, messages = (TINY, 4) if options.tiny else (TRIED, None)
     settings = {"data_sha256": triage_identity(), "model_sha256": model_hash(), "tried": tried, "messages": messages}

@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import re
-import shutil
 import tempfile
 import time
 from datetime import date
@@ -23,7 +21,6 @@ from pathlib import Path
 
 import torch
 from filelock import FileLock
-from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
 
 from finetune_course.adapters import data_hash
@@ -32,6 +29,7 @@ from finetune_course.completion_trainer import triage_trainer
 from finetune_course.evaluate import interval, score
 from finetune_course.generation import answer_all
 from finetune_course.hardware import inspect_hardware
+from finetune_course.lora_runs import save_adapter
 from finetune_course.lower_half import SeveralEpochsTrainer
 from finetune_course.paths import course_root, data_path
 from finetune_course.training import quiet_libraries, triage_settings
@@ -76,30 +74,6 @@ def scores_of(model, tokenizer, hw) -> dict:
         table = score(answers, records)
         result[name] = {measure: [round(v, 4) for v in interval(table[measure])] for measure in ("valid", "exact")}
     return result
-
-
-def ship(model, run: dict) -> None:
-    """Write the adapter in bfloat16 with a card that says where it comes from."""
-    folder = data_path("adapters", "triage")
-    work = Path(tempfile.mkdtemp(dir=data_path()))
-    try:
-        model.save_pretrained(work)
-        tensors = {
-            name: tensor.to(torch.bfloat16) for name, tensor in load_file(work / "adapter_model.safetensors").items()
-        }
-        save_file(tensors, work / "adapter_model.safetensors", metadata={"format": "pt"})
-        config = json.loads((work / "adapter_config.json").read_text())
-        config["base_model_name_or_path"] = "smollm2-135m-instruct"  # not a folder of the machine that trained it
-        (work / "adapter_config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
-        (work / "README.md").unlink(missing_ok=True)
-        (work / "run.json").write_text(json.dumps(run, indent=1) + "\n")
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.parent.mkdir(exist_ok=True)
-        os.chmod(work, 0o755)
-        (work / "adapter_model.safetensors").chmod(0o644)
-        work.rename(folder)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
 
 
 def description(options: argparse.Namespace, hw) -> dict:
@@ -147,7 +121,7 @@ def main() -> None:
         store(run, options.output, settings)
         print(json.dumps(run), flush=True)
         if seed == 0 and options.output == RESULT:
-            ship(model, {"settings": settings, "run": run})
+            save_adapter(model, data_path("adapters", "triage"), {"settings": settings, "run": run})
 
 
 def stored_runs(path: Path, settings: dict) -> list[dict]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import tempfile
-from pathlib import Path
 
 import torch
 from datasets import Dataset
@@ -24,15 +23,14 @@ from trl import SFTConfig
 
 from finetune_course.allocator import keep_freed_memory
 from finetune_course.conversations import hold_conversations
-from finetune_course.grid_record import GridRecord, Run
+from finetune_course.grid_record import GridRecord, Run, grid_options
 from finetune_course.hardware import inspect_hardware
 from finetune_course.lower_half import SeveralEpochsTrainer
-from finetune_course.paths import course_root, data_path
+from finetune_course.paths import data_path
 from finetune_course.training import quiet_libraries, triage_settings
 from finetune_course.voice import load_conversations, load_split, persona, prompt_completion, trained_prompt
 from finetune_course.weights import weights
 
-RESULTS = course_root() / "benchmarks" / "results"
 PASSES, EXAMPLES, ROOM = 2, 3, 90
 ARMS = {"persona": (0,), "persona with examples": (0,), "trained": (0, 1)}
 
@@ -92,11 +90,7 @@ def talk(arm: str, seed: int, tiny: bool = False) -> Run:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
-    parser.add_argument("--output", type=Path, default=RESULTS)
-    parser.add_argument("--tiny", action="store_true", help="a proof that it works; wants an --output folder")
-    options = parser.parse_args()
-    if options.tiny and options.output == RESULTS:
-        parser.error("--tiny gives no results worth keeping: name a folder with --output.")
+    options = grid_options(parser)
     quiet_libraries()
     keep_freed_memory()
     settings = {

@@ -5,6 +5,7 @@ A run that stands in the file for the same settings is not made again, so a stop
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -29,6 +30,20 @@ ABOUT_THE_RUN = ("machine", "versions", "date", "command")
 """Settings that say where and when; all others decide whether a stored run may stand."""
 
 Run = dict[str, Any]
+RESULTS = course_root() / "benchmarks" / "results"
+
+
+def grid_options(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Read the command line of a record script, with ``--output`` and ``--tiny`` added to its own options.
+
+    Ends the script, in one sentence, where --tiny would write among the results.
+    """
+    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--tiny", action="store_true", help="a proof that it works; wants an --output folder")
+    options = parser.parse_args()
+    if options.tiny and options.output == RESULTS:
+        parser.error("--tiny gives no results worth keeping: name a folder with --output.")
+    return options
 
 
 class GridRecord:
@@ -86,7 +101,7 @@ def load_record(name: str, folder: Path | None = None) -> dict[str, Any] | None:
     records of your own.
     """
     own = os.environ.get("FINETUNE_COURSE_RESULTS", "").strip()
-    place = folder or (Path(own) if own else course_root() / "benchmarks" / "results")
+    place = folder or (Path(own) if own else RESULTS)
     path = place / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 

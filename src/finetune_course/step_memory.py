@@ -8,6 +8,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from .training import plain_optimizer
+
 
 class TensorWatch(TorchDispatchMode):
     """While it is active, counts the bytes of all tensors made since; ``peak`` is the most that were there at once.
@@ -50,7 +52,7 @@ def step_peak(trainer, rows: int) -> float:
     what the allocator holds back is not, so the figure is the same on every run. One more step is made for it, so the
     trainer must have trained: an optimizer has no state before its first step.
     """
-    optimizer = getattr(trainer.optimizer, "optimizer", trainer.optimizer)  # torch's, inside Accelerate's wrapper
+    optimizer = plain_optimizer(trainer.optimizer)
     states = [value for state in optimizer.state.values() for value in state.values()]
     known = [*trainer.model.parameters(), *trainer.model.buffers(), *filter(torch.is_tensor, states)]
     if not states:

@@ -37,7 +37,7 @@ def tensor_memory(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> d
     """
     weights = sum(_bytes(parameter) for parameter in model.parameters())
     gradients = sum(_bytes(parameter) for parameter in model.parameters() if parameter.requires_grad)
-    states = [value for state in _plain(optimizer).state.values() for value in state.values()]
+    states = [value for state in plain_optimizer(optimizer).state.values() for value in state.values()]
     optimiser = sum(_bytes(value) for value in states if isinstance(value, torch.Tensor))
     rows = {"weights": weights, "gradients": gradients, "optimiser": optimiser}
     return {name: size / 1e6 for name, size in (rows | {"total": sum(rows.values())}).items()}
@@ -71,7 +71,7 @@ def _bytes(tensor: torch.Tensor) -> int:
     return tensor.numel() * tensor.element_size()
 
 
-def _plain(optimizer):
+def plain_optimizer(optimizer):
     """The torch optimizer inside Accelerate's wrapper."""
     return getattr(optimizer, "optimizer", optimizer)
 
