@@ -4,13 +4,14 @@
     python benchmarks/record_learning_curve.py curve         # after choose
     python benchmarks/record_learning_curve.py rounds        # after curve: goes on from its runs of 300 rows
     python benchmarks/record_learning_curve.py full          # full fine-tuning on the rows of the same runs
+    python benchmarks/record_learning_curve.py long          # more rows and many more steps than the curve's
     python benchmarks/record_learning_curve.py curve --sizes 100 300 --seeds 0      # a part
 
-Written to benchmarks/results/{learning_curve,rounds,full_fine_tuning}.json, each run as soon as it is done; a run that
-stands there is not made again. Settings are compared on the hand-written validation messages with seed 0, by the share
-of fields that are right; each run of the curve, the rounds and the full fine-tuning is scored once on the hand-written
-test messages. ``--tiny`` proves within a minute that the script works, with two steps and a few messages, and wants an
---output folder of its own.
+Written to benchmarks/results/{learning_curve,rounds,full_fine_tuning,long_curve}.json, each run as soon as it is
+done; a run that stands there is not made again. Settings are compared on the hand-written validation messages with
+seed 0, by the share of fields that are right; each run of the curve (long or not), the rounds and the full fine-tuning
+is scored once on the hand-written test messages. ``--tiny`` proves within a minute that the script works, with two
+steps and a few messages, and wants an --output folder of its own.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Plan:
             50: (0, 1, 2),
             100: (0, 1, 2),
             300: (0, 1, 2),
-            500: (0,),
+            500: (0, 1),
             600: (0, 1),
             1000: (0,),
         }  # fmt: skip
@@ -60,6 +61,8 @@ class Plan:
     full_trial_steps: int = 40
     full_steps: int = FULL_STEPS
     full_seeds: tuple[int, ...] = (0, 1)
+    long: tuple[tuple[int, int], ...] = ((1000, 750), (5000, 1250))
+    long_seeds: tuple[int, ...] = (0,)
     messages: int | None = None
     own_rows: int = 100
 
@@ -75,6 +78,7 @@ TINY = Plan(
     full_trial_steps=1,
     full_steps=1,
     full_seeds=(0,),
+    long=((4, 3),),
     messages=4,
     own_rows=4,
 )
@@ -232,6 +236,25 @@ class Bench:
             "general": general_ability(model, self.tokenizer, self.plan.messages),
         }
 
+    # long runs
+
+    def long(self, seeds: list[int]) -> None:
+        """Rows and steps far past the curve's: whether its end is the end of what more examples give."""
+        curve = self.curve_record()
+        rate = self.chosen(curve)[1]
+        record = self.record("long_curve", "long", rate=rate)
+        for size, steps in self.plan.long:
+            for seed in [seed for seed in seeds if seed in self.plan.long_seeds]:
+                record.once(
+                    lambda z=size, n=steps, s=seed: self.long_point(z, n, s, rate), size=size, steps=steps, seed=seed
+                )
+
+    def long_point(self, size: int, steps: int, seed: int, rate: float) -> Run:
+        self.only(seed)
+        rows = rows_for(self.train, size, seed)
+        with self.few.lora(rows, seed, steps, rate) as model:
+            return {"rows": rows_hash(rows), "test": outcome_bits(self.answers(model, self.test), self.test)}
+
 
 def fields_right(bits: dict[str, str]) -> float:
     """Share of all fields of all messages that are right."""
@@ -240,7 +263,7 @@ def fields_right(bits: dict[str, str]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", choices=["choose", "curve", "rounds", "full"])
+    parser.add_argument("part", choices=["choose", "curve", "rounds", "full", "long"])
     parser.add_argument("--sizes", type=int, nargs="+", help="only these numbers of rows (curve)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="only these, of those planned")
     options = grid_options(parser)

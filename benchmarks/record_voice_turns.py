@@ -98,6 +98,7 @@ def main() -> None:
         "passes": PASSES,
         "examples": EXAMPLES,
         "room": ROOM,
+        "training": {key: value for key, value in triage_settings().items() if key not in ("live", "recorded")},
         "tiny": options.tiny,
     }
     record = GridRecord(options.output / "voice_turns.json", "python benchmarks/record_voice_turns.py", **settings)
