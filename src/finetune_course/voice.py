@@ -52,6 +52,15 @@ def load_labels(half: str) -> list[dict[str, Any]]:
     return [row for row in _load("scorer_labels", "label") if row["half"] == half]
 
 
+def load_reply_labels() -> list[dict[str, Any]]:
+    """Recorded replies of notebook 07's conversations, labelled by two readers who did not see which way wrote them.
+
+    Fields: id, arm, seed, conversation, turn (from 1), text, label (one of LABELS) and second_label, that of the
+    second reader, who did not see the first one's. Raises DataError.
+    """
+    return _load("reply_labels", "reply_label")
+
+
 def persona(task: str = "rewrite") -> str:
     """The voice's rules as a system prompt for an untrained model that is to ``rewrite`` a text or to ``chat``."""
     return data_path("voice", f"persona_{_known(task)}.txt").read_text(encoding="utf-8").strip()
@@ -87,7 +96,7 @@ def _load(name: str, kind: str) -> list[dict[str, Any]]:
     return load_records(data_path("voice", f"{name}.jsonl"), _schema(kind))
 
 
-@lru_cache(maxsize=3)
+@lru_cache(maxsize=4)
 def _schema(kind: str) -> dict[str, Any]:
     whole = json.loads(data_path("voice", "schema.json").read_text(encoding="utf-8"))
     return {**whole, "$ref": f"#/$defs/{kind}"}
