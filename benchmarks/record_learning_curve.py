@@ -61,7 +61,7 @@ class Plan:
     full_trial_steps: int = 40
     full_steps: int = FULL_STEPS
     full_seeds: tuple[int, ...] = (0, 1)
-    long: tuple[tuple[int, int], ...] = ((1000, 750), (5000, 1250))
+    long: tuple[tuple[int, int], ...] = ((1000, 750),)
     long_seeds: tuple[int, ...] = (0,)
     messages: int | None = None
     own_rows: int = 100
