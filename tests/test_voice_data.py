@@ -222,4 +222,5 @@ def test_the_cards_numbers_are_the_datas(splits, labels):
         **{name: len(pairs) for name, pairs in splits.items()},
         "conversations": len(voice.load_conversations()),
         "scorer_labels": len(labels),
+        "reply_labels": len(voice.load_reply_labels()),
     }
