@@ -13,6 +13,7 @@ import argparse
 import json
 import random
 import re
+import string
 import sys
 from pathlib import Path
 
@@ -58,7 +59,7 @@ PERSONAL = (
     "Write to {email}, not to the old address.",
     "The account is under {email}.",
     "I paid with {card}.",
-    "My address is {street}.",
+    "My address is {address}.",
     "Regards, {name}, {phone}",
     "Cheers, {name}",
     "{name}, {email}",
@@ -96,13 +97,20 @@ def outside(label: dict, rng: random.Random) -> dict:
     return {**label, field: value}
 
 
-def with_personal_data(message: str, rng: random.Random) -> str:
+def with_personal_data(message: str, rng: random.Random) -> tuple[str, list[tuple[str, int, int]]]:
+    """The message with a sentence of personal data behind it, and the spans (kind, start, end) that this planted."""
     name = rng.choice(NAMES)
     email = f"{name.lower().replace(' ', '.')}@example.{rng.choice(['org', 'com', 'net'])}"
-    more = rng.choice(PERSONAL).format(
-        name=name, email=email, phone=rng.choice(PHONES), card=rng.choice(CARDS), street=rng.choice(STREETS)
-    )
-    return f"{message} {more}"
+    sentence = rng.choice(PERSONAL)
+    values = {"phone": rng.choice(PHONES), "card": rng.choice(CARDS), "address": rng.choice(STREETS)}
+    values |= {"name": name, "email": email}
+    text, spans = f"{message} ", []
+    for before, kind, *_ in string.Formatter().parse(sentence):
+        text += before
+        if kind:
+            spans.append((kind, len(text), len(text) + len(values[kind])))
+            text += values[kind]
+    return text, spans
 
 
 def typographic(row: dict) -> dict:
@@ -189,7 +197,8 @@ class Export:
     def inside_out(self, tested: list[dict], foreign: list[str]) -> None:
         """What came in from outside: personal data, test messages, other languages, and nothing at all."""
         for row in self.take("personal data"):
-            self.add({**row, "message": with_personal_data(row["message"], self.rng)}, "personal data")
+            message, spans = with_personal_data(row["message"], self.rng)
+            self.add({**row, "message": message}, "personal data", spans=spans)
         for number, row in enumerate(copies_of(tested, self.rng, COUNTS["copied from the test set"])):
             if number % 2:
                 row["message"] = edited(row["message"], self.rng, self.maker)

@@ -666,23 +666,31 @@ tried = "Cheers, Beau Lantern, 0491 570 156. Card 4242 4242 4242 4242, order 407
 print(mask(tried, find_spans(tried, PATTERNS)))
 
 # %% [markdown]
-# The order number stays: it is part of the task. Do the patterns work? A small file of messages was labelled by hand, span
-# by span. A span is *found* only if it is masked in full; *wrong* are matches where there was nothing.
+# The order number stays: it is part of the task. Do the patterns work? A small file of messages was labelled by hand, and we
+# score span by span, since half a message masked is half a message learned. A span is *found* if it is masked in full, *in
+# part* if something is left to read, *missed* if it stands there as before. A mask that also hides what is no personal data
+# is *too much*.
 
 # %%
+def share_of(hits, total):
+    return percent(*interval([True] * hits + [False] * (total - hits))) if total else "–"
+
+
 table = found_table(PATTERNS, marked_messages())
-table["recall"] = [percent(*interval([True] * row.found + [False] * (row.labelled - row.found))) for row in table.itertuples()]
+table["recall"] = [share_of(row.found, row.labelled) for row in table.itertuples()]
+table["share of masks too much"] = [share_of(*counts) for counts in zip(table["too much"], table["masks"])]
 table
 
 # %% [markdown]
-# What has a form is mostly found, and what is only a word is not. The misses tell why:
+# What has a form is mostly found, and what is only a word is not. What was left to read, and the message as it would be
+# learned, tell why:
 
 # %% tags=["nbval-check-output"]
 for text, spans in marked_messages():
     matches = find_spans(text, PATTERNS)
-    missed = [text[s:e] for kind, s, e in spans if not any(a <= s and e <= b for _, a, b in matches)]
-    if missed and len(text) < 90:
-        print(missed, "in:", text)
+    left = [text[s:e] for kind, s, e in spans if not any(a <= s and e <= b for _, a, b in matches)]
+    if left and len(text) < 90:
+        print(left, "in:", mask(text, matches))
 
 # %% [markdown]
 # Numbers in words, an *at* and *dot* written out, what has no pattern at all (a birthday), and most names. Names need a model that recognises them
@@ -759,6 +767,36 @@ key = export_key()
 pipeline_score(key, work.log)
 
 # %% [markdown]
+# For personal data "mended" is too kind a word: the rule touched the line, but did it mask all that was planted there? The
+# key has the places, so the rows that are left can be scored span by span.
+
+# %%
+left = {row["line"] for row in work.rows}
+planted = [(json.loads(raw)["message"], key[line]["spans"]) for line, raw in lines if line in left and "spans" in key[line]]
+by_span = found_table(PATTERNS, planted)[["labelled", "found", "in part", "missed"]]
+by_span["recall"] = [share_of(row.found, row.labelled) for row in by_span.itertuples()]
+by_span
+
+# %% [markdown]
+# What is missed are names, in a line whose e-mail address was masked: "Beau Lantern, <email>" has no clue before the
+# name. The others were planted in a few sentences with which the patterns were written, so this recall is a best case; the
+# hand-labelled file above is nearer to real mail. Was too much masked? The key does not know what ordinary messages hold,
+# so look at each mask that is not on a planted span:
+
+# %% tags=["nbval-check-output"]
+besides = {}
+for entry in work.log:
+    if entry["rule"] == "personal data":
+        message, spans = entry["row"]["message"], key[entry["line"]].get("spans", [])
+        for kind, start, end in find_spans(message, PATTERNS):
+            if [kind, start, end] not in spans:
+                besides.setdefault(kind, []).append(message[start:end])
+for kind, texts in besides.items():
+    print(f"{kind}, {len(texts)} times:", ", ".join(sorted(set(texts))))
+
+# %% [markdown]
+# Read them: are these telephone numbers and names? Then nothing was lost that the task needs.
+#
 # Which rules cost good lines? And how often was a suspicion right?
 
 # %%
@@ -985,11 +1023,22 @@ both = {"curated − as found": careful, "cleaned − as found": cleaning}
 pd.DataFrame({column: {name: points(*value) for name, value in found.items()} for column, found in both.items()})
 
 # %% [markdown]
-# And the verdicts, in the words of the ledger. What each claim must show was written down before anything was measured. Three
-# limits: the LoRA runs here learn one field and not the whole record; "the best setting" is the best of the few tried;
-# and the runs are short, about 60 steps, after which the model has not even learned its own rows: look at what a second
-# epoch did. Where training stops so early, more of it can matter more than the labels do. The linear classifier, which
-# always trains to its end, tells the two apart.
+# And the verdicts, in the words of the ledger. What each claim must show was written down before anything was measured.
+# C29 holds where the gap is 5 points or more and its interval excludes zero. It fails where the whole interval lies below 5
+# points; between the two, this many messages do not decide.
+#
+# C30 speaks of *whole records*, and holds cleaning against rank, learning rate and epochs. Two halves of that were measured:
+#
+# - with **LoRA, one field** (the category): cleaning, and the best of the settings that were tried, and their difference;
+# - with the **linear classifier, whole records**: what cleaning gains. It has no rank, learning rate or epochs to hold that
+#   against.
+#
+# Whole records under LoRA, cleaned against as found, were not measured: so the verdict is one about the category, and the
+# claim itself stays open.
+#
+# Two more limits: "the best setting" is the best of the few tried; and the LoRA runs are short, about 60 steps, after which
+# the model has not even learned its own rows: look at what a second epoch did. Where training stops so early, more of it can
+# matter more than the labels do. The linear classifier, which always trains to its end, tells the two apart.
 
 # %%
 from finetune_course.claims import load_claims
@@ -1013,14 +1062,16 @@ def together(found):
 told = ", ".join(f"{points(*value)} ({name})" for name, value in careful.items())
 verdicts = {"C07": (f"curated − five times as many as found: {told}", together(careful))}
 told = f"trained on − hand-written: {points(*gap)} points, linear, exact"
-verdicts["C29"] = (told, "holds" if gap.mean >= 0.05 and gap.low > 0 else "fails here")
+open_or_not = "fails here" if gap.high < 0.05 else "not decided by this many messages"
+verdicts["C29"] = (told, "holds" if gap.mean >= 0.05 and gap.low > 0 else open_or_not)
 if lora is None:
     told = ", ".join(f"{points(*value)} ({name})" for name, value in cleaning.items())
-    verdicts["C30"] = (f"cleaned − as found: {told}", "waits for the recorded grid")
+    verdicts["C30"] = (f"cleaned − as found: {told}", "not measured here: waits for the recorded grid")
 else:
     beyond = paired_difference(lora_scores("cleaned"), lora_scores(picked))
-    told = f"cleaning {points(*cleaning['LoRA, category'])}, {picked} {points(*turning)}, difference {points(*beyond)}"
-    verdicts["C30"] = (told, f"on one field: {said(beyond)}; 07 asks whole records")
+    told = f"one field, LoRA: cleaning {points(*cleaning['LoRA, category'])}, {picked} {points(*turning)}, "
+    told += f"difference {points(*beyond)}; whole records, linear: cleaning {points(*cleaning['linear, exact'])}"
+    verdicts["C30"] = (told, f"one field, LoRA: {said(beyond)}; whole records, LoRA: not measured")
 claims = {claim.id: claim.text for claim in load_claims()}
 ledger = [(name, claims[name], *verdicts[name]) for name in sorted(verdicts)]
 pd.DataFrame(ledger, columns=["id", "claim", "measured", "verdict"]).set_index("id")
@@ -1042,7 +1093,7 @@ publish("rows left of the export", len(work.rows), unit=f"of {len(lines)}")
 # - A pipeline is a list of small rules, each with a reason for each row, and it is scored like a model: what it caught,
 #   and how many good rows it cost.
 # - Form can be checked by programs: encoding, schema, duplicates, leaks, card numbers. Meaning cannot: many names and most
-#   wrong labels went through.
+#   wrong labels went through. Score a masking rule by spans: a message that it touched may still hold a name.
 # - A leak raises the score; on the messages that did not leak we saw no gain. Only messages that share nothing with training tell.
 # - Whether few careful rows beat many careless ones is a question of how many, how careless, and which kind of mistake: the
 #   tables above answer it for this task.

@@ -124,8 +124,36 @@ def test_marks_become_spans():
 def test_a_span_covered_in_part_is_not_found():
     patterns = {"phone": r"0491 \d+", "card": r"\d[\d ]{11,}\d"}
     table = found_table(patterns, [("ring 0491 570 156", [("phone", 5, 17)]), ("see 0491 1", [])])
-    assert table.loc["phone"].tolist() == [1, 0, 1]
+    assert list(table.columns) == ["labelled", "found", "in part", "missed", "masks", "too much"]
+    assert table.loc["phone"].tolist() == table.loc["all"].tolist() == [1, 0, 1, 0, 2, 1]
     assert find_spans("1234 5678 9012 3456", patterns) == []
+
+
+def test_spans_are_counted_each_for_itself():
+    """One message: a span found under another kind's mask, one missed, and a mask that hides a word more."""
+    text = "Bo, 0491 570 156, now a@example.org or"
+    spans = [("name", 0, 2), ("phone", 4, 16), ("email", 22, 35)]
+    table = found_table({"digits": r"\d[\d ]+\d", "email": r"\S+@\S+ or"}, [(text, spans)])
+    assert table.loc["name"].tolist() == [1, 0, 0, 1, 0, 0]
+    assert table.loc["phone"].tolist() == [1, 1, 0, 0, 0, 0]
+    assert table.loc["email"].tolist() == [1, 1, 0, 0, 1, 1]
+    assert table.loc["digits"].tolist() == [0, 0, 0, 0, 1, 0]
+    assert table.loc["all"].tolist() == [3, 2, 0, 1, 2, 1]
+
+
+def test_the_key_says_where_personal_data_was_planted():
+    lines, key = dict(export_lines()), export_key()
+    planted = {line: entry["spans"] for line, entry in key.items() if "spans" in entry}
+    assert list(planted) == [line for line, entry in key.items() if "personal data" in entry["faults"]]
+    for line, spans in planted.items():
+        message = json.loads(lines[line])["message"]
+        parts = {kind: message[start:end] for kind, start, end in spans}
+        assert len(parts) == len(spans) >= 1 and set(parts) <= {"name", "email", "phone", "card", "address"}
+        for kind, part in parts.items():
+            assert ("@" in part) == (kind == "email") and part.istitle() == (kind == "name")
+            assert is_card_number(part) == (kind == "card") and bool(re.search(r"Lane|Rise|Box", part)) == (
+                kind == "address"
+            )
 
 
 def test_masking_replaces_spans_from_the_end():

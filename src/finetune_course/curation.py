@@ -100,7 +100,8 @@ def export_lines() -> list[tuple[int, bytes]]:
 
 
 def export_key() -> dict[int, dict[str, Any]]:
-    """The key, by line number: ``faults`` (planted ones, none in a good line) and sometimes ``right`` (the label)."""
+    """The key, by line number: ``faults`` (planted ones, none in a good line), and where they say more, ``right`` (the
+    label) or ``spans`` (planted personal data: kind, first character of the message, character behind the last)."""
     lines = data_path("raw", "support_export_key.jsonl").read_text(encoding="utf-8").splitlines()
     return {entry["line"]: entry for entry in map(json.loads, lines)}
 

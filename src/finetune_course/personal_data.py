@@ -66,19 +66,32 @@ def mask(text: str, spans: Iterable[Span]) -> str:
     return text
 
 
-def found_table(patterns: Mapping[str, str], messages: Iterable[tuple[str, list[Span]]]) -> pd.DataFrame:
-    """Per kind: spans labelled by hand, those that a match of the kind covers in full, and matches where none is.
+def found_table(patterns: Mapping[str, str], messages: Iterable[tuple[str, Iterable[Span]]]) -> pd.DataFrame:
+    """What masking by ``patterns`` does, span by span: one row per kind, whole numbers, then their sum as "all".
 
-    What is covered in part only is not found: the rest of an address is an address.
+    ``messages`` are (text, labelled spans). Of the ``labelled`` spans of the kind, ``found`` are those whose letters
+    and digits are all masked (whatever kind the mask names), ``in part`` those of which something is left to read, and
+    ``missed`` those that stand there as before. Of the ``masks`` of the kind, those count as ``too much`` that hide
+    letters or digits outside every labelled span.
     """
-    counts: dict[str, list[int]] = {}
+    columns = ["labelled", "found", "in part", "missed", "masks", "too much"]
+    counts: dict[str, dict[str, int]] = {}
     for text, labelled in messages:
-        matches = find_spans(text, patterns)
-        for kind, start, end in labelled:
-            row = counts.setdefault(kind, [0, 0, 0])
-            row[0] += 1
-            row[1] += any(k == kind and s <= start and end <= e for k, s, e in matches)
-        for kind, start, end in matches:
-            if not any(k == kind and s < end and start < e for k, s, e in labelled):
-                counts.setdefault(kind, [0, 0, 0])[2] += 1
-    return pd.DataFrame(counts, index=["labelled", "found", "wrong"]).T
+        matches, labelled = find_spans(text, patterns), list(labelled)
+        hidden, meant = _letters(text, matches), _letters(text, labelled)
+        for span in labelled:
+            row, letters = counts.setdefault(span[0], dict.fromkeys(columns, 0)), _letters(text, [span])
+            row["labelled"] += 1
+            row["found" if letters <= hidden else "in part" if letters & hidden else "missed"] += 1
+        for span in matches:
+            row = counts.setdefault(span[0], dict.fromkeys(columns, 0))
+            row["masks"] += 1
+            row["too much"] += not _letters(text, [span]) <= meant
+    table = pd.DataFrame(counts, index=columns).T
+    table.loc["all"] = table.sum()
+    return table.astype(int)
+
+
+def _letters(text: str, spans: Iterable[Span]) -> set[int]:
+    """Places of the letters and digits that lie in any of the spans."""
+    return {place for _, start, end in spans for place in range(start, end) if text[place].isalnum()}
