@@ -1,4 +1,5 @@
-"""The questions about the knowledge base: shares, gold in its pages, independence, and how answers are scored."""
+"""The questions about the knowledge base: shares, gold in its pages, wording; their independence and how answers are
+scored stand in test_kb_independence.py and test_kb_scoring.py."""
 
 import json
 import re
@@ -11,7 +12,7 @@ from test_knowledge_base import sentences, stands_in, without_title
 from test_triage_data import personal_data
 
 from finetune_course import kb_questions, leakage
-from finetune_course.kb_questions import KINDS, SPLITS, Gold, KbQuestion, declines, is_right, load_kb_questions
+from finetune_course.kb_questions import KINDS, SPLITS, Gold, KbQuestion, is_right, load_kb_questions
 from finetune_course.knowledge_base import load_facts, load_pages
 from finetune_course.paths import data_path
 from finetune_course.records import DataError
@@ -251,37 +252,7 @@ def test_no_personal_data():
     assert {question.id: found for question in ALL if (found := personal_data(question.question))} == {}
 
 
-# Independence from the tuned reader's training pages
-
-
-def reader_rows():
-    lines = chain.from_iterable(path.read_text(encoding="utf-8").splitlines() for path in READER_FILES)
-    return [json.loads(line) for line in lines if line.strip()]
-
-
-def test_no_question_is_the_readers():
-    rows = reader_rows()
-    asked = [text for row in rows for text in [*(item["q"] for item in row["questions"]), *row["unanswerable"]]]
-    assert len(rows) == 240 and len(asked) == 2400
-    texts = [question.question for question in ALL]
-    pairs = leakage.exact_duplicates(texts, asked) + leakage.near_duplicates(texts, asked)
-    assert [(ALL[pair.left].id, pair.similarity) for pair in pairs] == []
-
-
-def test_no_page_shares_eight_words_with_the_readers():
-    """Eight words with the numbers as they are. Letters stand for digits here, since the measure takes numbers out."""
-    letters = str.maketrans("0123456789", "abcdefghij")
-    theirs = [row["text"].translate(letters) for row in reader_rows()]
-    pages = list(TEXTS)
-    pairs = leakage.shared_runs([text.translate(letters) for text in pages], theirs, words=8)
-    assert [(TEXTS[pages[pair.left]].id, pair.shared) for pair in pairs] == []
-
-
-def test_with_numbers_taken_out_pages_share_only_hours_and_prices():
-    """Such as "is open from <n> am to <n> pm": runs of eight that hold two numbers or more."""
-    pages = list(TEXTS)
-    pairs = leakage.shared_runs(pages, [row["text"] for row in reader_rows()], words=8)
-    assert [(TEXTS[pages[pair.left]].id, pair.shared) for pair in pairs if pair.shared.count("<n>") < 2] == []
+# The card
 
 
 def test_the_cards_numbers_are_the_datas():
@@ -297,92 +268,6 @@ def test_the_cards_numbers_are_the_datas():
         lines = [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines() if text.strip()]
         counts = len(lines), sum(len(row["questions"]) for row in lines), sum(len(row["unanswerable"]) for row in lines)
         assert found[path.stem] == counts
-
-
-# Scoring
-
-
-def question_of(*forms):
-    gold = Gold(("page",) * len(forms), "value", forms)
-    return KbQuestion("kb-test-001", "How much?", "answerable", {"v1": gold, "v2": gold})
-
-
-@pytest.mark.parametrize(
-    ("form", "answer"),
-    [
-        ("60 days", "You have 60 days."),
-        ("60 days", "There is a 60-day limit [returns-policy]."),
-        ("three years", "A **three-year** warranty"),
-        ("$45", "It costs $45."),
-        ("$45", "$45.00 a day"),
-        ("1,200 dollars", "1200 dollars"),
-        ("8.30 pm", "until 8:30pm"),
-        ("4 pm", "At 4 p.m."),
-        ("20 per cent", "You save 20%."),
-        ("20 per cent", "20 percent off"),
-        ("thursday", "He is away on Thursdays."),
-        ("14 people", "Groups of no more than 14\npeople"),
-    ],
-)
-def test_right_answers_are_seen(form, answer):
-    assert is_right(answer, question_of((form,)))
-
-
-@pytest.mark.parametrize(
-    ("form", "answer"),
-    [
-        ("5 days", "45 days"),
-        ("five days", "forty-five days"),
-        ("5 days", "2.5 days"),
-        ("$45", "$450"),
-        ("$45", "$45.50"),
-        ("45 dollars", "1,045 dollars"),
-        ("8 pm", "8.30 pm"),
-        ("5 days", "5 hours, then some days"),
-        ("three years", "three years, I think. That is not stated in the documents."),
-        ("60 days", ""),
-    ],
-)
-def test_wrong_answers_are_seen(form, answer):
-    assert not is_right(answer, question_of((form,)))
-
-
-def test_two_pages_need_both_values():
-    question = question_of(("41 dollars", "$41"), ("15 per cent", "15%"))
-    assert is_right("It is $41, and you get 15% off.", question)
-    assert not is_right("It is 41 dollars.", question)
-    assert not is_right("You get 15 per cent off.", question)
-
-
-def test_without_an_answer_right_is_to_decline():
-    nothing = Gold((), None, ())
-    question = KbQuestion("kb-test-001", "How much?", "unanswerable", {"v1": nothing, "v2": nothing})
-    assert is_right(DECLINED, question) and not is_right("45 dollars", question) and not is_right("", question)
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        "Not in the documents.",
-        "not in the documents",
-        "That is not stated in the documents.",
-        "The document does not say.",
-        "The pages don't mention a weight.",
-        "This isn't mentioned.",
-        "I don't know.",
-        "I’m sorry, I cannot find that.",
-        "There is no information about this.",
-    ],
-)
-def test_ways_to_decline(answer):
-    assert declines(answer)
-
-
-@pytest.mark.parametrize(
-    "answer", ["45 dollars", "No, it is not included.", "You cannot return it.", "", "Barnaby does not know the price."]
-)
-def test_what_declines_nothing(answer):
-    assert not declines(answer)
 
 
 # Errors
