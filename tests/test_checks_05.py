@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.functional import linear
 
-from finetune_course import checks_05
+from finetune_course import checks_05, checks_05_sizes
 from finetune_course.checking import NotDoneYet
 from finetune_course.lora_layer import LoRALayer
 from finetune_course.model_sizes import SIZES, linear_shapes, on_meta
@@ -390,8 +390,8 @@ def test_the_check_of_the_layer_leaves_torchs_random_numbers_alone():
 @pytest.mark.parametrize(
     ("name", "shapes", "total"),
     [
-        ("SmolLM2-135M", checks_05.SMALL, checks_05.SMALL_MODEL),
-        ("Llama-3.1-70B", checks_05.LARGE, checks_05.LARGE_MODEL),
+        ("SmolLM2-135M", checks_05_sizes.SMALL, checks_05_sizes.SMALL_MODEL),
+        ("Llama-3.1-70B", checks_05_sizes.LARGE, checks_05_sizes.LARGE_MODEL),
     ],
 )
 def test_the_shapes_of_the_check_are_the_models(name, shapes, total):
