@@ -690,7 +690,10 @@ def keep(name):
     told = [f"{kind} {percent(*interval(found[name][1]))}" for kind, found in zip(SETS, (scored, template_made))]
     print(f"{name}: right,", ", ".join(told))
 
+# %% [markdown]
+# The untrained model first, then the three ranks:
 
+# %%
 restore()
 keep("untrained")
 print("messages:", {kind: len(found["untrained"][1]) for kind, found in zip(SETS, (scored, template_made))})
@@ -754,6 +757,11 @@ for kind, found in zip(SETS, (scored, template_made)):
 gap = paired_difference(scored["full"][1], scored[8][1])
 decided = "yes" if gap.high <= 0.05 else "no" if gap.low > 0.05 else "not decided by this many messages"
 print("hand-written: rank 8 is at most 5 points below full fine-tuning:", decided)
+
+# %% [markdown]
+# And the losses:
+
+# %%
 losses = {kind: {name: str(interval(loss)) for name, (loss, _) in found.items()}
           for kind, found in zip(SETS, (scored, template_made))}
 pd.DataFrame(losses).rename_axis("loss, nats a token")
