@@ -302,7 +302,20 @@ weight = min(losses, key=losses.get)
 print(f"bigram with weight {weight}:", {key: round(float(loss), 2) for key, loss in losses.items()})
 
 # %% [markdown]
-# And the three together. $e$ to the loss is the **perplexity**: among how many equally likely tokens the model might as
+# The same one token further: a **trigram** looks at the two tokens before. Most pairs were seen a few times, so their counts
+# must not be trusted as those of a frequent pair. So the bigram counts as `prior` further observations: after a pair seen
+# once it decides nearly alone, after one seen a thousand times it hardly matters. The prior is chosen as the weight was.
+
+# %%
+from finetune_course.baselines import run_loss, trigram
+
+guesses = {prior: trigram(stream, tables[weight], prior) for prior in (3, 10, 30, 100)}
+losses_3 = {prior: run_loss(guess, validation).mean() for prior, guess in guesses.items()}
+prior = min(losses_3, key=losses_3.get)
+print(f"trigram with prior {prior}:", {key: round(float(loss), 2) for key, loss in losses_3.items()})
+
+# %% [markdown]
+# And all of them together. $e$ to the loss is the **perplexity**: among how many equally likely tokens the model might as
 # well be guessing.
 
 # %%
@@ -310,12 +323,13 @@ counting = {
     "uniform": math.log(2048),
     "unigram": table_loss(unigram(stream, 2048), validation).mean(),
     "bigram": losses[weight],
+    "trigram": losses_3[prior],
 }
 for name, loss in counting.items():
     print(f"{name:8} {loss:5.2f} nats per token, perplexity {math.exp(loss):6.0f}")
 
 # %% [markdown]
-# Counting pairs already gets far, and counting triples a little further. Then counting runs dry: how many different runs
+# Counting pairs already gets far; what triples add stands in the last line. Then counting runs dry: how many different runs
 # of three, four and five tokens are there in the text, and how many of them occur only once?
 
 # %%
@@ -644,7 +658,7 @@ for step, text in samples.items():
 #
 # ## The score
 #
-# All choices are made, so now the test documents, once. Each document has its mean loss under each of the four models, and
+# All choices are made, so now the test documents, once. Each document has its mean loss under each of the five models, and
 # `interval` gives the mean over documents with a 95% interval. These are other stories and other wordings than the
 # model has read, from the same world.
 
@@ -654,6 +668,7 @@ from finetune_course.evaluate import interval, paired_difference
 scored = {
     "unigram": table_loss(unigram(stream, 2048), test),
     "bigram": table_loss(tables[weight], test),
+    "trigram": run_loss(guesses[prior], test),
     "the model": token_loss(model, test),
 }
 rows = [("uniform", math.log(2048), math.log(2048), math.log(2048))]
@@ -661,12 +676,13 @@ rows += [(name, *interval(values)) for name, values in scored.items()]
 pd.DataFrame(rows, columns=["", "nats per token", "low", "high"]).set_index("").round(2)
 
 # %% [markdown]
-# Every document was scored by both, so the gain over the bigram is taken document by document:
+# Every document was scored by both, so the gain over counting is taken document by document:
 
 # %%
 gain = paired_difference(scored["bigram"], scored["the model"])
 print(f"bigram minus model: {gain} nats per token; the model gives the right token e^{gain.mean:.2f} = "
       f"{math.exp(gain.mean):.1f} times the bigram's probability (geometric mean)")
+print(f"trigram minus model: {paired_difference(scored['trigram'], scored['the model'])} nats per token")
 train_part = token_loss(model, encode(texts["train"][:150], tokenizer)).mean()
 print(f"on 150 documents that it has trained on: {train_part:.2f}")
 

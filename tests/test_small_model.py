@@ -153,6 +153,20 @@ def test_table_loss_by_hand():
     assert baselines.table_loss(torch.tensor([0.5, 0.5]).double(), [[0, 1, 1]]) == pytest.approx([math.log(2)])
 
 
+def test_trigram_by_hand():
+    """0 1 was seen twice, followed by 0 and by 2; 2 2 never, so the bigram alone speaks; every context sums to 1."""
+    tokens = torch.tensor([0, 1, 0, 1, 2])
+    table = baselines.bigram(tokens, 3, 0.8)
+    guess = baselines.trigram(tokens, table, prior=2.0)
+    assert guess([0, 1, 2]) == pytest.approx([table[0, 1], (1 + 2 * table[1, 2]) / 4])
+    assert guess([2, 2, 1])[1] == pytest.approx(float(table[2, 1]))
+    for context in ([0, 1], [1, 0], [2, 2]):
+        assert sum(guess([*context, token])[1] for token in range(3)) == pytest.approx(1)
+    assert baselines.run_loss(guess, [[0, 1, 2]]) == pytest.approx([-np.log(guess([0, 1, 2])).mean()])
+    with pytest.raises(ValueError, match="above 0"):
+        baselines.trigram(tokens, table, 0)
+
+
 def test_attention_is_the_libraries(model):
     q, k, v = (torch.randn(2, 3, 7, 8, generator=torch.Generator().manual_seed(n)) for n in range(3))
     theirs = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
