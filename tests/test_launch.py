@@ -1,11 +1,19 @@
-"""One settings file for several starters: TRL's own parser and accelerate's own parser read what the course writes."""
+"""One settings file for several starters: TRL's own parser and accelerate's own parser read what the course writes.
+
+The slow test trains: ``accelerate launch`` with two CPU processes against ``trl sft`` in one.
+"""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
+import yaml
 
 from finetune_course import launch
-from finetune_course.launch import LAUNCHERS, launcher, trl_config, write_rows, write_trl_config
+from finetune_course.launch import LAUNCHERS, launch_command, launcher, trl_config, write_rows, write_trl_config
+from finetune_course.memory import kill_tree
 from finetune_course.training import triage_settings
 
 CARDS = {"ddp": (4, 1), "fsdp": (4, 1), "several_nodes": (8, 2), "two_cpus": (2, 1)}
@@ -119,3 +127,66 @@ def test_an_unknown_configuration_is_told():
     with pytest.raises(ValueError, match="no accelerate configuration 'tpu': choose one of ddp"):
         launcher("tpu")
     assert {path.stem for path in launcher("ddp").parent.glob("*.yaml")} == set(LAUNCHERS)
+
+
+def test_only_processes_without_cards_get_another_end():
+    assert launch_command("run.yaml", "ddp")[-4:] == ["-m", "trl.scripts.sft", "--config", "run.yaml"]
+    assert launch_command("run.yaml", "two_cpus")[-4:] == ["-m", "finetune_course.sft_on_cpus", "--config", "run.yaml"]
+
+
+LONGEST = 900
+"""Seconds for two processes: a minute on two free cores, most of it imports; many times that on busy ones."""
+
+
+def ended(command, environment, folder):
+    """Run a command that starts processes of its own; at the time limit all of them are ended, and the test fails."""
+    with (folder / "output.txt").open("w+") as output:
+        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        try:
+            code = process.wait(LONGEST)
+        except BaseException:  # Ctrl-C too: nothing of it may stay behind
+            kill_tree(process.pid)
+            process.wait()
+            raise
+        finally:
+            output.seek(0)
+            told = output.read()[-2000:]
+    assert code == 0, told
+
+
+def losses(output):
+    """The loss of each step, and how many processes wrote their random state, from a run's checkpoint."""
+    checkpoint = max(output.glob("checkpoint-*"), key=lambda folder: int(folder.name.rpartition("-")[2]))
+    history = json.loads((checkpoint / "trainer_state.json").read_text())["log_history"]
+    return [row["loss"] for row in history if "loss" in row], len(list(checkpoint.glob("rng_state*.pth")))
+
+
+@pytest.mark.slow
+def test_two_processes_have_the_losses_of_one(tmp_path):
+    """``accelerate launch`` with two CPU processes (gloo), half the batch each, has step for step the losses of one."""
+    from tiny_training import tiny_model, tiny_rows, tiny_tokenizer
+
+    tiny_model().save_pretrained(tmp_path / "model")
+    tiny_tokenizer().save_pretrained(tmp_path / "model")
+    write_rows(tmp_path / "rows", tiny_rows(16))
+    settings = triage_settings()
+    tiny = {**settings, "lora": {**settings["lora"], "layers_to_transform": [1]}}
+    # group_by_length makes its groups from one process's batch, so it would put other rows together
+    same = {"train_sampling_strategy": "random", "use_cpu": True, "bf16": False, "save_strategy": "epoch", "seed": 0}
+    same |= {"learning_rate": 0.02, "num_train_epochs": 2}  # a loss that hardly moves would be the same in any case
+    environment = {**os.environ, "HF_HOME": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    found = {}
+    for processes in (1, 2):
+        config, output = tmp_path / f"{processes}.yaml", tmp_path / f"out{processes}"
+        places = (tmp_path / "model", tmp_path / "rows", output)
+        write_trl_config(config, *places, processes=processes, settings=tiny, activation_checkpointing=False, **same)
+        command = [sys.executable, "-m", "trl.scripts.sft", "--config", str(config)]
+        if processes == 2:
+            command = [sys.executable, "-m", "accelerate.commands.launch", *launch_command(config, "two_cpus")[2:]]
+        ended(command, environment, tmp_path)
+        found[processes], ranks = losses(output)
+        assert ranks == processes
+        assert (output / "adapter_model.safetensors").is_file()
+    assert len(found[1]) == 8 and found[1][-1] < found[1][0] - 0.05
+    assert found[2] == pytest.approx(found[1], abs=1e-3)
+    assert yaml.safe_load((tmp_path / "2.yaml").read_text())["per_device_train_batch_size"] == 2
