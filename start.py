@@ -68,11 +68,13 @@ def main(arguments, root):
         sys.stderr.write("start.py knows 'run' and 'test', not '%s': try python3 start.py --help.\n" % arguments[0])
         return 1
     sys.path.insert(0, os.path.join(root, "src"))
-    from finetune_course.setting_up import environment, reasons
+    from finetune_course.setting_up import environment, reasons, test_tools
 
     try:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # tidy up as after Ctrl-C
         environment.set_up(root)
+        if arguments[:1] == ["test"]:
+            test_tools.add(root)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if "jupyterlab" in wanted:
             print("Opening JupyterLab in your browser; Ctrl-C here ends it.")

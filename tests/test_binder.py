@@ -179,7 +179,7 @@ def test_post_build_runs(tmp_path):
 def build_file(monkeypatch):
     """What repo2docker makes of a folder: the name of its build pack and the text of the build file."""
     app = pytest.importorskip(
-        "repo2docker.app", reason="jupyter-repo2docker is not installed: pip install jupyter-repo2docker==2026.4.0"
+        "repo2docker.app", reason="jupyter-repo2docker is not installed: pip install -r tests/requirements.txt"
     )
 
     def build(folder: Path) -> tuple[str, str]:

@@ -199,6 +199,13 @@ def test_requirements_are_exact(pins):
         assert markers in ([""], ["< ", ">="]), name
 
 
+def test_tools_for_tests_are_exact_and_none_is_the_courses_own(pins):
+    """A skip is told with the file's name, so that it stands in no second place which versions those are."""
+    lines = [line for line in (ROOT / "tests/requirements.txt").read_text().splitlines() if not line.startswith("#")]
+    assert lines and all(re.fullmatch(r"[a-z0-9-]+==[0-9][\w.]*(; sys_platform != \"win32\")?", line) for line in lines)
+    assert not {line.split("==")[0] for line in lines} & {line.split("==")[0] for line in pins}
+
+
 def test_every_dependency_of_the_package_is_pinned(pins):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     named = {line.split("==")[0] for line in pins}
@@ -258,5 +265,6 @@ def test_binder_fetches_weights_while_building_and_saves_memory():
 def test_ci_runs_the_readme_command():
     ci = (ROOT / ".ci/run").read_text()
     assert ci.rstrip().endswith('exec "$python" start.py test')
+    assert "chromium" in ci and "skipped" in ci  # for the tests in a browser; they say why when there is none
     allowed = re.search(r"\((\d), (\d+)\) <= sys.version_info\[:2\] <= \((\d), (\d+)\)", ci)
     assert tuple(map(int, allowed.groups())) == start.OLDEST + start.NEWEST

@@ -15,7 +15,7 @@ from tiny_course import ROOT
 
 from finetune_course.notebook_build.source import read_source
 
-pytest.importorskip("codespell_lib", reason="codespell is not installed: pip install codespell==2.4.3")
+pytest.importorskip("codespell_lib", reason="codespell is not installed: pip install -r tests/requirements.txt")
 
 WORDS, AMERICAN = (ROOT / "tests/spelling" / name for name in ("words.txt", "american.txt"))
 SKIPPED = {"american.txt", "test_spelling.py"}  # these hold misspelt words on purpose

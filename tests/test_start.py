@@ -115,6 +115,27 @@ def test_changed_requirements_are_installed(course, wheels):
 
 
 @pytest.mark.slow
+def test_tools_for_the_tests_come_with_the_first_test(course, wheels):
+    """Installed once, by ``test`` alone, at the course's own versions; without them the tests still start."""
+    make_wheel(wheels, "speller", "1.0", {"speller.py": ""})
+    make_wheel(wheels, "course_parts", "2.0", {"newer.py": ""})
+    wanted = course.root / "tests/requirements.txt"
+    wanted.parent.mkdir()
+    wanted.write_text("speller==2.0\n")
+    assert_next_try_succeeds(course)
+    missing = course.start("test")
+    assert missing.returncode == 3 and "pytest -p" in missing.stdout  # pytest's own exit code
+    assert "the tests that need them are skipped. The package index has no speller" in missing.stdout
+    wanted.write_text("speller==1.0\ncourse-parts\n")
+    done = course.start("test", "--quick")
+    assert done.returncode == 3 and "Tools for the tests" in done.stdout and "skipped" not in done.stdout
+    assert course.installed("speller.py").exists() and not list(course.root.glob(".venv/lib/*/site-packages/newer.py"))
+    nowhere = f"http://127.0.0.1:{closed_port()}/simple/"
+    again = course.start("test", PIP_INDEX_URL=nowhere)
+    assert again.returncode == 3 and "Tools for the tests" not in again.stdout
+
+
+@pytest.mark.slow
 def test_torch_falls_back_to_the_default_index(course):
     result = course.start("run", COURSE_TORCH_INDEX=f"http://127.0.0.1:{closed_port()}/simple/")
     assert result.returncode == 0, result.stderr
