@@ -20,7 +20,8 @@ SOURCES = {
     "    kept.append(bytearray(b'1') * 10**7)\n    time.sleep(0.02)\n",
     "93_profile": "# %%\nimport os\nfrom finetune_course.keynumbers import publish\n"
     "publish('threads', int(os.environ['OMP_NUM_THREADS']))\n"
-    "publish('small', os.environ['COURSE_PROFILE'] == 'small')\n",
+    "publish('small', os.environ['COURSE_PROFILE'] == 'small')\n"
+    "publish('cores', len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else 1)\n",
     "94_sleeps": "# %%\nimport os, pathlib, time\n"
     "pathlib.Path('../pid').write_text(str(os.getpid()))\ntime.sleep(120)\n",
     "95_dies": "# %%\nimport os\nos._exit(3)\n",
@@ -84,9 +85,11 @@ def test_a_notebook_above_the_cap_is_killed_and_the_table_says_so(root, capsys, 
 
 @pytest.mark.slow
 def test_the_small_profile_reaches_the_kernel(root, capsys):
+    before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     assert run_notebooks.main(["93", "--small"], root) == 0
     shown = capsys.readouterr().out
-    assert "threads: 1" in shown and "small: 1" in shown
+    assert "threads: 1" in shown and "small: 1" in shown and "cores: 1" in shown
+    assert before is None or os.sched_getaffinity(0) == before, "only the notebook is held to one core"
 
 
 def test_an_unknown_number_gets_one_sentence(root, capsys):

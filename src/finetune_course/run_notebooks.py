@@ -1,19 +1,20 @@
 """Execute the notebooks headless, one after another: ``python -m finetune_course.run_notebooks [06 …]``.
 
 Ends with a table: notebook, minutes, peak memory of the kernel and its children, and the key numbers that the notebook
-publishes. Nothing is written into solutions/ or notebooks/. ``--small`` is the small-memory profile, one thread, under
+publishes. Nothing is written into solutions/ or notebooks/. ``--small`` is the small-memory profile on one core, under
 a cap that kills; ``--student`` runs the learner's own notebooks; ``--json FILE`` saves the measured table.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str] | None = None, root: Path | None = None) -> in
     parser = argparse.ArgumentParser(prog="python -m finetune_course.run_notebooks", description=__doc__)
     parser.add_argument("numbers", nargs="*", metavar="NN", help="notebooks by number, such as 06; all by default")
     parser.add_argument("--student", action="store_true", help="run notebooks/ instead of solutions/")
-    parser.add_argument("--small", action="store_true", help="small-memory profile, 1 thread, killed above the cap")
+    parser.add_argument("--small", action="store_true", help="small profile, one core, killed above the cap")
     parser.add_argument("--cap-gb", type=float, metavar="GB", help="kill a kernel above this (1.8 with --small)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="save the measured table here")
     options = parser.parse_args(arguments)
@@ -70,8 +71,9 @@ def main(arguments: Sequence[str] | None = None, root: Path | None = None) -> in
         chosen = [
             (edition, _read(edition, options.student)) for edition in editions(root or course_root(), options.numbers)
         ]
-        for edition, notebook in chosen:
-            measured.append(_run(edition, notebook, environment, cap, options.student, console))
+        with _one_core() if options.small else contextlib.nullcontext():
+            for edition, notebook in chosen:
+                measured.append(_run(edition, notebook, environment, cap, options.student, console))
     except (SourceError, FileNotFoundError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -83,6 +85,20 @@ def main(arguments: Sequence[str] | None = None, root: Path | None = None) -> in
     if options.json:
         _save(measured, options.json, "student" if options.student else "solution", options.small, cap)
     return 1 if any(row.failure for row in measured) else 0
+
+
+@contextlib.contextmanager
+def _one_core() -> Iterator[None]:
+    """What is started meanwhile has one core, however many threads it makes (on Linux; elsewhere one thread)."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _read(edition: Edition, student: bool) -> NotebookNode:
