@@ -15,6 +15,9 @@ ALONE = ("tests/test_nbval.py::test_nbval[", "tests/test_student_notebooks.py::"
 """Tests (by the beginning of their ids) that share no fixture with others of their file and take long."""
 
 COSTLY_FILES = (
+    "test_browser_widgets",
+    "test_browser",
+    "test_browser_looks",
     "test_curation",
     "test_recorded_results",
     "test_training",

@@ -1,0 +1,133 @@
+"""How the executed notebooks look in JupyterLab: at 1280 and 800 pixels, light and dark, nothing cut off, all readable.
+
+The saved outputs are shown; nothing is run. Screenshots of everything lie in pytest's own temporary folder.
+"""
+
+import base64
+import io
+
+import lab_page
+import matplotlib.image
+import nbformat
+import pytest
+from lab_page import OpenNotebook
+from notebook_rules import course
+
+pytestmark = pytest.mark.slow
+
+WIDTHS = (1280, 800)
+THEMES = ("JupyterLab Light", "JupyterLab Dark")
+LEAST_CONTRAST = 4.5
+"""Of text against what is behind it: WCAG 2, level AA."""
+# Every cell is drawn at once; as a learner has it, only those in sight are. It changes no width and no colour.
+ALL_DRAWN = {"@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"}}
+# What sticks out to the right of its place, where no scroll bar leads to it.
+CUT_OFF = """() => {
+    const found = []
+    window.panel().content.widgets.forEach((cell, index) => {
+        for (const area of cell.node.querySelectorAll('.jp-OutputArea-output, .jp-MarkdownOutput')) {
+            const scrolls = node => ['auto', 'scroll'].includes(getComputedStyle(node).overflowX)
+            const edge = area.getBoundingClientRect().right
+            if (area.scrollWidth > area.clientWidth + 1 && !scrolls(area))
+                found.push(`cell ${index + 1}: ${area.scrollWidth} wide in ${area.clientWidth}`)
+            for (const node of area.querySelectorAll('img, table, svg, pre, mjx-container')) {
+                let parent = node.parentElement
+                while (parent !== area.parentElement && !scrolls(parent)) parent = parent.parentElement
+                if (parent === area.parentElement && node.getBoundingClientRect().right > edge + 1)
+                    found.push(`cell ${index + 1}: its ${node.tagName.toLowerCase()} sticks out`)
+            }
+        }
+    })
+    return found
+}"""
+# What can only be seen by scrolling sideways.
+WIDE = """() => {
+    const found = []
+    window.panel().content.widgets.forEach((cell, index) => {
+        for (const area of cell.node.querySelectorAll('.jp-OutputArea-output, .jp-MarkdownOutput'))
+            for (const node of [area, ...area.querySelectorAll('*')])
+                if (node.scrollWidth > node.clientWidth + 1 && node.clientWidth > 0
+                    && ['auto', 'scroll'].includes(getComputedStyle(node).overflowX))
+                    found.push(`cell ${index + 1}: ${node.tagName} ${node.scrollWidth} wide in ${node.clientWidth}`)
+    })
+    return found
+}"""
+# Contrast of each piece of text with the colours behind it, painted from the outside in.
+FAINT = """least => {
+    const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true})
+    const paint = colours => {
+        canvas.clearRect(0, 0, 1, 1)
+        for (const colour of colours) { canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1) }
+        return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3)
+    }
+    const light = colour => {
+        const [r, g, b] = colour.map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b
+    }
+    const found = new Set()
+    window.panel().content.widgets.forEach((cell, index) => {
+        for (const area of cell.node.querySelectorAll('.jp-OutputArea-output, .jp-MarkdownOutput')) {
+            const walker = document.createTreeWalker(area, NodeFilter.SHOW_TEXT)
+            while (walker.nextNode()) {
+                const text = walker.currentNode.textContent.trim(), node = walker.currentNode.parentElement
+                if (!text || !node.getClientRects().length || node.closest('mjx-assistive-mml, style')) continue
+                const behind = []
+                for (let up = node; up; up = up.parentElement) behind.unshift(getComputedStyle(up).backgroundColor)
+                const back = paint(behind), front = paint([...behind, getComputedStyle(node).color])
+                const [low, high] = [light(back), light(front)].sort((a, b) => a - b)
+                const contrast = (high + 0.05) / (low + 0.05)
+                const where = `cell ${index + 1}: "${text.slice(0, 30)}"`
+                if (contrast < least) found.add(`${where} has ${contrast.toFixed(1)}, ${front} on ${back}`)
+            }
+        }
+    })
+    return [...found]
+}"""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """A browser and the address of a server that has the executed notebooks."""
+    folder = tmp_path_factory.mktemp("looks")
+    executed = [edition.solution for edition in course()]
+    with lab_page.chromium() as browser, lab_page.jupyterlab(folder, executed, ALL_DRAWN) as address:
+        yield browser, address
+
+
+@pytest.mark.parametrize("edition", course(), ids=lambda edition: edition.name)
+def test_nothing_is_cut_off_or_faint(lab, edition, tmp_path):
+    opened = OpenNotebook(*lab, edition.solution)
+    opened.wait()
+    offences = []
+    for theme in THEMES:
+        opened.page.evaluate(
+            "async theme => { await window.jupyterapp.commands.execute('apputils:change-theme', {theme}) }", theme
+        )
+        opened.page.wait_for_function("theme => document.body.dataset.jpThemeName === theme", arg=theme)
+        for width in WIDTHS:
+            opened.page.set_viewport_size({"width": width, "height": 900})
+            opened.page.wait_for_timeout(500)  # the layout follows a frame later
+            where = f"{theme}, {width} pixels"
+            offences += [f"{where}: {fault}" for fault in opened.page.evaluate(CUT_OFF)]
+            print(where, opened.page.evaluate(WIDE))
+            opened.page.screenshot(path=tmp_path / f"{edition.name}_{theme.split()[1].lower()}_{width}.png")
+        offences += [f"{theme}: {fault}" for fault in opened.page.evaluate(FAINT, LEAST_CONTRAST)]
+    assert offences == []
+    assert opened.faults == []
+    opened.page.close()
+
+
+@pytest.mark.parametrize("edition", course(), ids=lambda edition: edition.name)
+def test_pictures_are_readable_on_a_dark_page(edition):
+    """Their own background is opaque and light, so that their dark lines and letters do not lie on a dark page."""
+    notebook = nbformat.read(edition.solution, as_version=4)
+    offences = []
+    for index, cell in enumerate(notebook.cells):
+        for output in cell.get("outputs", []):
+            if png := output.get("data", {}).get("image/png"):
+                picture = matplotlib.image.imread(io.BytesIO(base64.b64decode(png)))
+                if picture.shape[-1] == 4 and picture[..., 3].min() < 1:
+                    offences.append(f"cell {index + 1}: a picture can be seen through")
+                elif picture[0, 0, :3].min() < 0.9:
+                    offences.append(f"cell {index + 1}: a picture's corner is not light")
+    assert offences == []
