@@ -30,6 +30,7 @@ from finetune_course.setting_up.hosted import HostedProblem
 PUBLISHED = Publication("https://github.com/owner/some-course", "v1.2.0", True)
 COLAB_LIKE = {name: "99.0" for name in ("accelerate", "datasets", "filelock", "gguf", "jsonschema", "llguidance")}
 COLAB_LIKE |= {name: "99.0" for name in ("matplotlib", "numpy", "pandas", "peft", "platformdirs", "psutil", "pyyaml")}
+COLAB_LIKE |= {name: "99.0" for name in ("lancedb", "sentence-transformers")}
 COLAB_LIKE |= {name: "99.0" for name in ("rich", "safetensors", "scikit-learn", "scipy", "transformers", "trl")}
 COLAB_LIKE |= {name: "99.0" for name in ("fastapi", "openai", "pydantic", "uvicorn")}
 COLAB_LIKE |= {"torch": "2.9.0+cu126", "torchvision": "0.24.0+cu126", "datasketch": "99.0"}

@@ -11,7 +11,7 @@ import traceback
 import urllib.parse
 from collections.abc import Mapping
 
-NEEDED_GB = 3.0  # .venv takes 1.8 GB with PyTorch's CPU build, and pip needs room for unpacking
+NEEDED_GB = 3.0  # .venv takes 2.0 GB with PyTorch's CPU build, and pip needs room for unpacking
 LOG = "setup.log"
 _PROXY_SETTINGS = ("HTTPS_PROXY", "https_proxy", "PIP_PROXY", "ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
