@@ -111,7 +111,7 @@ def test_old_answers_are_seen(found):
 
 
 def test_nothing_recorded_gives_an_empty_table_and_verdicts_that_wait(retrieved):  # noqa: F811
-    assert gather(TEST, retrieved, len, None, None, None) == {} and main_table({}).empty
+    assert gather(TEST, retrieved, len, None, None, None, room=10_000) == {} and main_table({}).empty
     waiting = verdicts({}, TEST, retrieved, {"facts": None}, {}, {}, {})
     assert set(waiting) == {"C09", "C24", "C26", "C27", "C35", "C36", "C37", "C38"}
     assert {said for _, said in waiting.values()} == {WAITS} == {verdict_of(WAITS)}
@@ -129,11 +129,27 @@ def test_verdicts_follow_the_records(found, records, retrieved):  # noqa: F811
     named = {FACTS: [True] * 30, RAW: [False] * 30}
     said = verdicts(found, TEST, retrieved, records, gains, stayed, named)
     assert {name: verdict for name, (_, verdict) in said.items()} == {
-        "C09": "fails here", "C24": "holds", "C26": "holds", "C27": "not decided", "C35": "holds", "C36": "holds",
+        "C09": "raw model: fails here; trained reader: not decided", "C24": "retrieval: holds; weights: holds",
+        "C26": "holds", "C27": "not decided", "C35": "holds", "C36": "holds",
         "C37": "holds", "C38": "holds",
     }  # fmt: skip
+    assert verdict_of(said["C09"][1]) == "not decided" and verdict_of(said["C24"][1]) == "holds"
+    assert said["C24"][0].count("[") == 2 == said["C09"][0].count("[")
     assert "0.00 min" in said["C26"][0] and "10.00 min" in said["C26"][0]
     assert said["C38"][0].endswith("+50 [+35, +65] points") or "+50 [" in said["C38"][0]
+
+
+def test_the_two_halves_of_a_verdict_are_judged_apart(found, records, retrieved):  # noqa: F811
+    """Retrieval is two arms (C09); citing is the reader's and the weights' (C24); nothing right, nothing cited."""
+    names = list(cv.RETRIEVAL.values())
+    gains = {names[0]: Interval(-0.2, -0.3, -0.1), names[1]: Interval(0.2, 0.1, 0.3)}
+    told, verdict = verdicts({}, TEST, retrieved, records, gains, {}, {})["C09"]
+    assert verdict == "raw model: fails here; trained reader: holds" and verdict_of(verdict) == "holds in part"
+    assert "-20 [-30, -10] points" in told.replace("\N{MINUS SIGN}", "-")
+    assert verdicts({}, TEST, retrieved, records, {names[0]: gains[names[0]]}, {}, {})["C09"] == ("–", WAITS)
+    cited = found | {(FACTS, "before"): found[READER, "before"], (READER, "before"): found[RAW, "before"]}
+    told, verdict = verdicts(cited, TEST, retrieved, records, {}, {}, {})["C24"]
+    assert "no right answer" in told and verdict == "retrieval: not decided; weights: fails here"
 
 
 @pytest.mark.parametrize(

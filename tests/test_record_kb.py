@@ -185,7 +185,7 @@ def test_arms_are_asked_and_scored(retrieved):
             assert list(table["id"]) == [each.id for each in questions] and run["seconds"] >= 0
             assert set(table) >= {"right", "declined", "cites", "traced", "formatted"}
     with pytest.raises(ValueError, match="reads pages: give it the record"):
-        ask(arm("RAG, short rules"), model, tokenizer, questions, None)
+        ask(arm("RAG, short rules"), model, tokenizer, questions, None, room=10_000)
     with pytest.raises(ValueError, match="no arm 'RAG'"):
         arm("RAG")
 

@@ -66,11 +66,13 @@ def gather(
     reader: Mapping[str, Any] | None,
     facts: Mapping[str, Any] | None,
     comparison: Mapping[str, Any] | None,
-    room: int = 120,
+    *,
+    room: int,
 ) -> dict[tuple[str, str], Asked]:
     """(arm, state) → its outcomes, for every arm that the records hold; records that are not there yet are None.
 
-    The search's index is updated at once in every arm with pages, so such an arm has no state "not updated".
+    The search's index is updated at once in every arm with pages, so such an arm has no state "not updated". ``room``:
+    tokens of pieces in a prompt, as the records' runs were asked with (``kb_bench.kb_settings()["room"]``).
     """
     runs: dict[tuple[str, str], list[tuple[str, dict]]] = {}
 

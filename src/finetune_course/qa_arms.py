@@ -85,12 +85,13 @@ def ask(
     retrieved: Retrieved | None,
     version: str = "v1",
     *,
-    room: int = 120,
+    room: int,
     batch_size: int = 16,
 ) -> Run:
     """What the arm answers, greedily: ``answers`` (texts), ``prompt_tokens`` and ``new_tokens`` in all, ``seconds``.
 
-    ``retrieved`` may be None for an arm without pages; otherwise ValueError.
+    ``room``: tokens of pieces in a prompt (``kb_bench.kb_settings()["room"]``). ``retrieved`` may be None for an arm
+    without pages; otherwise ValueError.
     """
     if way.pages and retrieved is None:
         raise ValueError(f"The arm '{way.name}' reads pages: give it the record of the search.")
@@ -119,7 +120,7 @@ def scored(
     retrieved: Retrieved | None,
     version: str,
     count: Callable[[str], int],
-    room: int = 120,
+    room: int,
 ) -> pd.DataFrame:
     """One row a question: id, kind, answerable, right, declined, cites, traced, formatted (see ``outcomes``).
 
