@@ -56,6 +56,28 @@ def test_a_known_row_is_not_run_again_whatever_its_padding(tmp_path):
     assert len(runs) == 2
 
 
+def test_trainers_of_one_base_model_share_what_is_known(tmp_path):
+    known = {}
+    for _ in range(2):
+        trainer = tiny_trainer(tmp_path, SeveralEpochsTrainer, lora=tiny_lora())
+        trainer.known_states = known
+        runs = []
+        trainer.model.get_base_model().model.layers[0].register_forward_hook(lambda *_, runs=runs: runs.append(1))
+        loss, _ = loss_and_gradients(trainer, batch_of(trainer), None)
+    assert len(known) == 5 and not runs, "the second trainer ran the layers that the first one had run"
+    assert loss == pytest.approx(
+        loss_and_gradients(tiny_trainer(tmp_path, lora=tiny_lora()), batch_of(trainer), None)[0]
+    )
+
+
+def test_the_head_runs_where_a_row_learns_and_nowhere_else(tmp_path):
+    trainer = tiny_trainer(tmp_path, SeveralEpochsTrainer, lora=tiny_lora())
+    batch, seen = batch_of(trainer), []
+    trainer.model.get_base_model().lm_head.register_forward_hook(lambda _, given, __: seen.append(given[0].shape[0]))
+    trainer.compute_loss(trainer.model, dict(batch))
+    assert seen == [int((batch["labels"][:, 1:] != -100).sum())]
+
+
 def test_the_model_is_whole_again_after_an_error(tmp_path):
     llama = tiny_trainer(tmp_path, lora=tiny_lora()).model.get_base_model().model
     layers, norm = llama.layers, llama.norm

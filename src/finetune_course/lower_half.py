@@ -18,8 +18,9 @@ class LowerHalf:
     ``depth`` may be trained or random (dropout). Memory: rows × tokens × hidden size × 4 bytes (3,000 rows: 0.7 GB).
     """
 
-    def __init__(self, llama: nn.Module, depth: int):
-        self.llama, self.depth, self.known = llama, depth, {}
+    def __init__(self, llama: nn.Module, depth: int, known: dict[tuple[int, ...], Tensor] | None = None):
+        """``known``: states by row of token ids, to be shared with another one of the same weights and depth."""
+        self.llama, self.depth, self.known = llama, depth, {} if known is None else known
 
     @torch.no_grad()
     def __call__(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
@@ -46,19 +47,29 @@ def layers_of(llama: nn.Module, part: slice, norm: bool = True) -> Iterator[None
 
 
 class SeveralEpochsTrainer(CompletionTrainer):
-    """CompletionTrainer with the same loss, which runs the layers below the first adapter in the first epoch only."""
+    """CompletionTrainer with the same loss for less, in one process: the layers below the first adapter run in the
+    first epoch only, and the head runs for each row where that row learns (not where any row of the batch does).
+
+    ``known_states``: a dictionary that several trainers of the same base model and the same adapted layers share.
+    """
+
+    known_states: dict[tuple[int, ...], Tensor] | None = None
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        llama = self.accelerator.unwrap_model(model).get_base_model().model
+        causal = self.accelerator.unwrap_model(model).get_base_model()
         if not hasattr(self, "lower_half"):
             trained = (name for name, parameter in model.named_parameters() if parameter.requires_grad)
-            self.lower_half = LowerHalf(llama, min(int(name.split(".layers.")[1].split(".")[0]) for name in trained))
+            depth = min(int(name.split(".layers.")[1].split(".")[0]) for name in trained)
+            self.lower_half = LowerHalf(causal.model, depth, self.known_states)
         learned = inputs["labels"] != -100
         lengths = learned.int().cumsum(dim=1).argmax(dim=1) + 1  # a row ends with its last learned token
-
-        def upper_half(input_ids, **arguments):
-            states = self.lower_half(input_ids, lengths)
-            with layers_of(llama, slice(self.lower_half.depth, None)):
-                return model(inputs_embeds=states, **arguments)
-
-        return super().compute_loss(upper_half, inputs, return_outputs, num_items_in_batch)
+        states = self.lower_half(inputs["input_ids"], lengths)
+        labels = inputs["labels"][:, 1 : states.shape[1]]  # the scores at position t predict the token at t + 1
+        learned = labels != -100
+        with self.accelerator.autocast():
+            with layers_of(causal.model, slice(self.lower_half.depth, None)):
+                hidden = causal.model(inputs_embeds=states, use_cache=False).last_hidden_state
+            scores = causal.lm_head(hidden[:, :-1][learned])
+        total = nn.functional.cross_entropy(scores.float(), labels[learned], reduction="sum")
+        loss = total / (learned.sum() if num_items_in_batch is None else num_items_in_batch)
+        return (loss, {"logits": scores}) if return_outputs else loss
