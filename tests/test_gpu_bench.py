@@ -196,3 +196,17 @@ def test_a_record_that_is_there_is_of_a_card(script):
     assert settings["command"] == COMMAND and date(2026, 1, 1) < date.fromisoformat(settings["date"])
     assert re.fullmatch(r"[\w .-]+", settings["device"]) and set(settings["versions"]) == set(script.LIBRARIES)
     assert set(record["parts"]) == set(script.PARTS)
+
+
+def test_notebook_08_shows_what_the_record_says(script):
+    """Its saved output names the card that was recorded, or says that there was none; before it is built, nothing."""
+    path = course_root() / "solutions" / "08_ship.ipynb"
+    if not path.is_file():
+        return
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    shown = json.dumps([cell.get("outputs") for cell in cells], ensure_ascii=False)
+    if not script.RESULT.is_file():
+        assert "No graphics card was at hand" in shown
+        return
+    record = json.loads(script.RESULT.read_text(encoding="utf-8"))
+    assert record["settings"]["device"] in shown and record["settings"]["date"] in shown

@@ -48,7 +48,8 @@ class CostCalculator(widgets.VBox):
     """Sliders for what is your own (tokens, prices, wages' sum, traffic); the result is one ``sentence``.
 
     The starting values are given by name: prompt_tokens, answer_tokens, input_price, output_price (dollars per million
-    tokens), once (dollars), calls_per_second, dollars_per_hour, busy (share) and calls_a_day.
+    tokens), once (dollars), calls_per_second, dollars_per_hour, busy (share) and calls_a_day. One outside its range in
+    ``RANGES`` becomes the nearest end of it.
     """
 
     RANGES = {
