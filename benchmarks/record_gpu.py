@@ -1,7 +1,8 @@
 """Time training on a graphics card, and what it holds; write the record. Needs a CUDA card (or --tiny, anywhere).
 
-    python benchmarks/record_gpu.py                    # every part, half an hour on an H100
+    python benchmarks/record_gpu.py                    # every part; what is done is kept when it is cut off
     python benchmarks/record_gpu.py --parts shapes     # one part; the others' results stay in the record
+    python benchmarks/record_gpu.py --only 8B          # the cases with 8B in their name, where time is short
     python benchmarks/record_gpu.py --tiny             # a model of toy size, to see that everything runs; says so
 
 Each case is written to benchmarks/results/gpu.json as soon as it is done. A case that stands there for the same card
@@ -16,7 +17,9 @@ and versions is not run again, so a run that was cut off goes on where it was. P
 - sweep: batch and length grow until the card has no room.
 
 The rate that shares refer to is measured on the same card first. What cannot run stands there with its reason, not with
-a figure. bitsandbytes (QLoRA) and liger-kernel (fused kernels) are used where they are installed.
+a figure. bitsandbytes (QLoRA) and liger-kernel (fused kernels) are used where they are installed:
+
+    pip install bitsandbytes==0.50.2 liger-kernel==0.8.5
 """
 
 from __future__ import annotations
@@ -143,11 +146,11 @@ def engine_cases(bench: Bench) -> Cases:
     yield "course, not compiled", lambda: bench.learn("course, not compiled", batch=1, length=2048, **same)
 
 
-def one_case(bench: Bench, name: str, way: str, settings: str, batch: int, length: int) -> dict[str, Any]:
-    size = bench.size
+def one_case(bench: Bench, name: str, way: str, settings: str, batch: int, length: int, **steps: int) -> dict[str, Any]:
+    steps = {"warm": bench.size["warm"], "steps": bench.size["steps"]} | steps
     return gpu_bench.measured(
         bench.folder(name), gpu_bench.shape_named(name), bench.tokenizer, bench.hw, way, settings, batch, length,
-        warm=size["warm"], steps=size["steps"], matmul_gflops=bench.gflops,
+        matmul_gflops=bench.gflops, **steps,
     )  # fmt: skip
 
 
@@ -165,11 +168,13 @@ def shapes_cases(bench: Bench) -> Cases:
 def sweep_cases(bench: Bench) -> Cases:
     size = bench.size
     for name in size["shapes"]:
-        for way in gpu_bench.WAYS:
+        for way in gpu_bench.WAYS[:3]:
             for length in size["lengths"]:
 
                 def grow(name=name, way=way, length=length):
-                    case = lambda batch: one_case(bench, name, way, "course, not compiled", batch, length)  # noqa: E731
+                    def case(batch):
+                        return one_case(bench, name, way, "course, not compiled", batch, length, warm=1, steps=3)
+
                     return gpu_bench.largest_batch(case, size["batches"])
 
                 yield f"{name}, {way}, {length} tokens", grow
@@ -225,6 +230,7 @@ def main(options: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--tiny", action="store_true", help="a toy model on any machine, to see that everything runs")
+    parser.add_argument("--only", default="", metavar="WORDS", help="the cases whose name holds these words")
     parser.add_argument("--output", type=Path)
     asked = parser.parse_args(options)
     quiet_libraries()
@@ -242,7 +248,7 @@ def main(options: list[str] | None = None) -> None:
         for part in asked.parts:
             cases = parts.setdefault(part, {})
             for name, run in CASES[part](bench):
-                if name in cases:
+                if name in cases or asked.only not in name:
                     continue
                 cases[name] = finite(run())
                 print(part, name, json.dumps(cases[name])[:300], flush=True)
