@@ -88,7 +88,7 @@ class Bench:
         """One epoch over the triage messages: speed, peak, loss on validation messages, and answers with ``ask``."""
         model = trainer = None
         try:
-            own = gpu_bench.arguments(settings, self.hw, way, **changes)
+            own = gpu_bench.arguments(settings, self.hw, way, num_train_epochs=1, **changes)
             model = gpu_bench.load(self.real(), way, self.hw)
             trainer = gpu_bench.train(model, self.tokenizer, Dataset.from_list(self.rows()), own, way)
             warm = min(self.size["warm"], len(trainer.clock.ends) - 1)
