@@ -27,6 +27,18 @@ def test_a_run_is_made_once(tmp_path, capsys):
     assert stored["settings"]["steps"] == [1, 2] and stored["settings"]["versions"]["torch"]
 
 
+def test_two_processes_add_to_one_file(tmp_path, capsys):
+    path = tmp_path / "grid.json"
+    one, other = GridRecord(path, "a", steps=3), GridRecord(path, "b", steps=3)
+    one.once(lambda: {"value": 1}, seed=0)
+    other.once(lambda: {"value": (2, 3)}, seed=1)
+    one.once(lambda: {"value": 3}, seed=2)
+    assert [run["value"] for run in load_record("grid", tmp_path)["runs"]] == [1, [2, 3], 3]
+    assert other.once(None, seed=2)["value"] == 3, "what another process has made is not made again"
+    other.refresh()
+    assert other.runs == load_record("grid", tmp_path)["runs"] == one.runs
+
+
 def test_other_settings_begin_anew(tmp_path, capsys):
     path = tmp_path / "grid.json"
     GridRecord(path, "a", steps=3).once(lambda: {}, seed=0)

@@ -1,11 +1,13 @@
 """A recorded grid: one JSON file with the settings of its runs and one entry per run, written as each run is done.
 
-A run that stands in the file for the same settings is not made again, so a stopped script goes on where it was.
+A run that stands in the file for the same settings is not made again, so a stopped script goes on where it was. Several
+processes may share the work: each adds its runs to those that stand in the file by then.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import platform
@@ -18,11 +20,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock
 
 from .adapters import data_hash
 from .curation_grid import from_bits, to_bits
 from .evaluate import score
-from .paths import course_root
+from .paths import cache_dir, course_root
 from .triage import FIELDS
 
 LIBRARIES = ("torch", "transformers", "peft", "trl")
@@ -62,16 +65,23 @@ class GridRecord:
 
     def once(self, make: Callable[[], Run], **key: Any) -> Run:
         """The run with this ``key`` (such as size and seed): the stored one, or ``make()``'s, stored and printed."""
+        self.refresh()
         for run in self.runs:
             if all(run.get(name) == value for name, value in key.items()):
                 return run
         start = time.process_time()
-        run = {**key, **make()}
+        run = json.loads(json.dumps({**key, **make()}))  # as it comes back from the file
         run["cpu_seconds"] = round(time.process_time() - start, 1)
-        self.runs.append(run)
-        self._write()
+        with self._locked():
+            self.refresh()
+            self.runs.append(run)
+            self._write()
         print({name: value for name, value in run.items() if len(str(value)) < 60}, flush=True)
         return run
+
+    def refresh(self) -> None:
+        """Take in the runs that other processes have added to the file since."""
+        self.runs += [run for run in self._stored() if run not in self.runs]
 
     def _stored(self) -> list[Run]:
         if not self.path.is_file():
@@ -80,6 +90,12 @@ class GridRecord:
         decisive = self.settings.keys() - set(ABOUT_THE_RUN)
         same = all(stored["settings"].get(name) == self.settings[name] for name in decisive)
         return stored["runs"] if same else []
+
+    def _locked(self) -> FileLock:
+        """A lock for reading and writing the file in one go; its own file lies in the cache folder."""
+        cache_dir().mkdir(parents=True, exist_ok=True)
+        name = hashlib.sha256(str(self.path.resolve()).encode()).hexdigest()[:16]
+        return FileLock(cache_dir() / f"record-{name}.lock")
 
     def _write(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
