@@ -17,24 +17,23 @@ import hashlib
 import statistics
 from pathlib import Path
 
-import yaml
-
 from finetune_course import triage, voice
 from finetune_course.adapters import data_hash, shipped_adapter
 from finetune_course.generation import answer_all
 from finetune_course.grid_record import GridRecord, Run, grid_options, outcome_bits
 from finetune_course.hardware import inspect_hardware
+from finetune_course.kb_bench import kb_settings
 from finetune_course.kb_questions import load_kb_questions, load_terms
 from finetune_course.levers import LEVERS, asked_otherwise, other_formats, triage_prompts, voice_prompts
 from finetune_course.lora_runs import base_model, train_lora, with_adapter
 from finetune_course.paths import data_path
-from finetune_course.qa_arms import ARMS, Arm, ask
+from finetune_course.qa_arms import ARMS, Arm, ask, ask_both
 from finetune_course.retrieved import load_retrieved
 from finetune_course.training import keep_freed_memory, quiet_libraries
 
 NAME = "kb_comparison"
 PARTS = ("questions", "terms", "triage", "voice", "latency")
-VOICE_RUN = {"epochs": 3, "learning_rate": 1e-3, "batch": 4, "max_length": 448}
+VOICE_RUN = {"epochs": 2, "learning_rate": 1e-3, "batch": 4, "max_length": 448}
 OTHERWISE, TIMED, VOICE_TOKENS = 100, 10, 110
 
 
@@ -47,7 +46,7 @@ class Bench:
     """Data, settings and record of one call; ``tiny``: a few rows, two steps."""
 
     def __init__(self, output: Path, tiny: bool = False):
-        self.settings = yaml.safe_load(data_path("kb", "training.yaml").read_text(encoding="utf-8"))
+        self.settings = kb_settings()
         self.hw, self.tiny, self.few = inspect_hardware("standard"), tiny, 2 if tiny else None
         self.retrieved = load_retrieved()
         self.questions, self.named = load_kb_questions("test")[: self.few], load_terms()[: self.few]
@@ -78,8 +77,12 @@ class Bench:
 
     def untrained(self, way: Arm) -> Run:
         model, tokenizer = self.loaded(None)
-        versions = ("v1", "v2") if way.pages else ("v1",)
-        return {version: self.asked(way, model, tokenizer, self.questions, version) for version in versions}
+        if not way.pages:
+            return {"v1": self.asked(way, model, tokenizer, self.questions)}
+        return ask_both(
+            way, model, tokenizer, self.questions, self.retrieved,
+            room=self.settings["room"], batch_size=self.hw.eval_batch,
+        )  # fmt: skip
 
     def part_terms(self, seeds: list[int]) -> None:
         """The trained arms, with the adapters that are shipped (seed 0)."""

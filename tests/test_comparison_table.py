@@ -84,6 +84,13 @@ def test_arms_stand_in_their_order_with_their_states(found):
     assert len(found[READER, "before"].tables) == 2 and found[READER, "before"].tokens_in == 10
 
 
+def test_seeds_stand_in_their_order_whoever_wrote_first(records, retrieved):  # noqa: F811
+    records["reader"]["runs"].reverse()
+    records["reader"]["runs"][0]["v1"] = run(["It is blue."] * len(TEST))  # seed 1
+    tables = gather(TEST, retrieved, len, *records.values(), room=10_000)[READER, "before"].tables
+    assert [bool(table["right"].any()) for table in tables] == [True, False]
+
+
 def test_scores_are_by_the_version_of_the_state(found):
     assert found[FACTS, "before"].per_question("right").all()
     assert not found[FACTS, "not updated"].per_question("right", "changed in v2")[:].any()

@@ -9,14 +9,14 @@ from test_lower_half import pytestmark  # noqa: F401  (the same library warning 
 from test_record_learning_curve import script
 from tiny_training import tiny_model, tiny_tokenizer
 
-from finetune_course import lora_runs
+from finetune_course import lora_runs, qa_arms
 from finetune_course.grid_record import load_record
 from finetune_course.hardware import Hardware
 from finetune_course.kb_questions import SPLITS, load_kb_questions, load_terms
 from finetune_course.knowledge_base import VERSIONS, load_pages
 from finetune_course.levers import Nearest, asked_otherwise, other_formats, voice_prompts
 from finetune_course.lora_runs import adapter_about, save_adapter, train_lora, with_adapter
-from finetune_course.qa_arms import ARMS, arm, ask, prefix, scored, token_counter
+from finetune_course.qa_arms import ARMS, arm, ask, ask_both, prefix, scored, token_counter
 from finetune_course.reader import as_row, load_fact_rows, load_reader_rows, prompt_completion
 from finetune_course.retrieval_chunks import by_sentences
 from finetune_course.retrieved import NAME, Retrieved, dump, load_retrieved
@@ -92,6 +92,16 @@ def test_a_run_repeats_itself_and_is_kept_and_loaded_as_it_was(tiny, tmp_path):
     assert not torch.equal(before, lora_weights(further.model)), "an adapter that is there is trained further"
     assert len([name for name, _ in further.model.named_parameters() if ".lora_A" in name]) == 7
     assert module.changed_rows([], [], 1, 0) == []
+    seen = []
+
+    def stop(done, so_far):
+        seen.append((done, so_far.steps, so_far.cost()["tokens"]))
+        return done == 2
+
+    long = settings | {"epochs": 4}
+    ended = train_lora(lora_runs.base_model(HW)[0], tokenizer, rows(), HW, **long, after_epoch=stop)
+    assert [each[:2] for each in seen] == [(1, 3), (2, 6)] and ended.steps == 6 and not ended.model.training
+    assert seen[1][2] == 2 * seen[0][2] == ended.tokens == 2 * first.tokens
 
 
 def test_rows_that_do_not_fit_and_missing_adapters_are_refused_in_one_sentence(tiny, tmp_path):
@@ -116,8 +126,9 @@ def test_the_reader_is_chosen_and_scored_once(tiny, tmp_path, monkeypatch):
     with pytest.raises(SystemExit, match="'choose' first"):
         bench().score([0])
     bench().choose()
+    bench().raw()
     bench().score([0, 1])
-    stored, tried = load_record("kb_reader", tmp_path), len(module.kb_settings()["reader"]["tried"])
+    stored, tried = load_record("kb_reader", tmp_path), 2
     parts = [(run["part"], run.get("arm"), run.get("seed")) for run in stored["runs"]]
     assert parts == [("choose", None, None)] * tried + [
         ("test", "RAG, short rules", None), ("test", "RAG, long rules", None),
@@ -125,14 +136,25 @@ def test_the_reader_is_chosen_and_scored_once(tiny, tmp_path, monkeypatch):
     ]  # fmt: skip
     for run in stored["runs"][tried:]:
         assert all(len(run[version]["answers"]) == 3 and run[version]["prompt_tokens"] > 0 for version in VERSIONS)
-    assert stored["runs"][tried + 2]["train_seconds"] == stored["runs"][0]["train_seconds"], (
-        "the chosen run is not repeated"
-    )
+    trials, first = stored["runs"][:tried], stored["runs"][tried + 2]
+    assert [run["steps"] for run in trials] == [1, 2], "one run of two passes, looked at after each"
+    assert first["train_seconds"] == trials[first["epochs"] - 1]["train_seconds"], "the chosen run is not repeated"
+    assert stored["runs"][tried + 3]["epochs"] == first["epochs"] == bench().chosen()
     assert len(stored["settings"]["data_sha256"]) == 64 and stored["settings"]["versions"]["torch"]
-    monkeypatch.setattr(module, "train_lora", None)  # nothing may be trained a second time
+    monkeypatch.setattr(lora_runs, "train_lora", None)  # nothing may be trained a second time
     bench().choose()
+    bench().raw()
     bench().score([0, 1])
     assert load_record("kb_reader", tmp_path) == stored
+    (tmp_path / "kb_reader.json").unlink()
+    bench().choose()  # from the adapters that are kept
+    assert [run["validation"]["answers"] for run in load_record("kb_reader", tmp_path)["runs"]] == [
+        run["validation"]["answers"] for run in trials
+    ]
+    changed = bench()
+    changed.own = changed.own | {"learning_rate": 0.5}
+    with pytest.raises(TypeError):  # an adapter of another training is not taken for this one's
+        changed.trial(1)
 
 
 @pytest.mark.slow
@@ -141,11 +163,13 @@ def test_the_facts_are_learned_and_brought_up_to_date_in_both_ways(tiny, tmp_pat
     bench = module.Bench(tmp_path, True, tmp_path / "adapters")
     bench.choose()
     bench.score([0])
-    bench.update([0])
-    runs, tried = load_record("kb_facts", tmp_path)["runs"], len(module.kb_settings()["facts"]["tried"])
+    bench.update([0, 1], list(module.WAYS))
+    runs, tried = load_record("kb_facts", tmp_path)["runs"], 2
     assert [(run["part"], run.get("way")) for run in runs] == [("choose", None)] * tried + [
-        ("test", None), ("update", "anew"), ("update", "short"),
+        ("test", None), ("update", "anew"), ("update", "anew"), ("update", "short"),
     ]  # fmt: skip
+    assert module.kb_settings()["facts"]["update"]["seeds"] == [0] and runs[-1]["seed"] == 0
+    assert len(bench.states) > 6, "the rows of both versions were known to all runs of this process"
     assert len(runs[tried]["test"]["answers"]) == 3 == len(runs[tried]["pages"]["v2"]["answers"])
     assert runs[-1]["rows"] < runs[-2]["rows"] == len(load_fact_rows("v2"))
 
@@ -188,6 +212,34 @@ def test_arms_are_asked_and_scored(retrieved):
         ask(arm("RAG, short rules"), model, tokenizer, questions, None, room=10_000)
     with pytest.raises(ValueError, match="no arm 'RAG'"):
         arm("RAG")
+
+
+def test_a_prompt_that_is_the_same_in_both_versions_is_asked_once(retrieved, monkeypatch):
+    model, tokenizer, way = tiny_model().eval(), tiny_tokenizer(), arm("RAG, short rules")
+
+    def changes(question):
+        old, new = (retrieved.pieces(question, version, len, 10_000) for version in VERSIONS)
+        return old != new
+
+    short = sorted(load_kb_questions("validation"), key=lambda question: len(question.question))
+    same, other = [each for each in short if not changes(each)], next(each for each in short if changes(each))
+    questions = [same[0], other, same[1]]
+    alone = {
+        version: ask(way, model, tokenizer, questions, retrieved, version, room=10_000, batch_size=1)
+        for version in VERSIONS
+    }
+    asked, answer_all = [], qa_arms.answer_all
+    monkeypatch.setattr(qa_arms, "answer_all", lambda *a, **k: asked.append(len(a[3])) or answer_all(*a, **k))
+    both = ask_both(way, model, tokenizer, questions, retrieved, room=10_000, batch_size=1)
+    assert asked == [3, 1] and list(both) == list(VERSIONS)
+    for version in VERSIONS:
+        assert {k: v for k, v in both[version].items() if k != "seconds"} == {
+            k: v for k, v in alone[version].items() if k != "seconds"
+        }
+    assert both["v2"]["seconds"] > 0
+    del asked[:]
+    same = ask_both(way, model, tokenizer, questions[:1], retrieved, room=10_000, batch_size=1)
+    assert asked == [1] and same["v1"] == same["v2"]
 
 
 def test_scores_are_those_of_the_answers(retrieved):

@@ -79,20 +79,19 @@ def gather(
     def put(name: str, state: str, version: str, run: dict) -> None:
         runs.setdefault((name, state), []).append((version, run))
 
-    for run in [each for each in (reader or {}).get("runs", []) if each["part"] == "test"]:
+    for run in _by_seed(reader, "test"):
         put(run["arm"], "before", "v1", run["v1"])
         put(run["arm"], "updated", "v2", run["v2"])
-    for run in [each for each in (comparison or {}).get("runs", []) if each["part"] == "questions"]:
+    for run in _by_seed(comparison, "questions"):
         put(run["arm"], "before", "v1", run["v1"])
         put(run["arm"], "updated" if "v2" in run else "not updated", "v2", run.get("v2", run["v1"]))
-    for run in (facts or {}).get("runs", []):
-        if run["part"] == "test":
-            put("LoRA on facts", "before", "v1", run["test"])
-            put("LoRA on facts", "not updated", "v2", run["test"])
-            put(BOTH, "before", "v1", run["pages"]["v1"])
-            put(BOTH, "updated", "v2", run["pages"]["v2"])
-        elif run["part"] == "update":
-            put("LoRA on facts" if run["way"] == "anew" else SHORT_UPDATE, "updated", "v2", run["test"])
+    for run in _by_seed(facts, "test"):
+        put("LoRA on facts", "before", "v1", run["test"])
+        put("LoRA on facts", "not updated", "v2", run["test"])
+        put(BOTH, "before", "v1", run["pages"]["v1"])
+        put(BOTH, "updated", "v2", run["pages"]["v2"])
+    for run in _by_seed(facts, "update"):
+        put("LoRA on facts" if run["way"] == "anew" else SHORT_UPDATE, "updated", "v2", run["test"])
     arms = {each.name: each for each in ARMS}
     order = [each.name for each in ARMS] + [SHORT_UPDATE]
     found = {}
@@ -188,6 +187,12 @@ def update_minutes(retrieved: Retrieved, facts: Mapping[str, Any] | None) -> dic
         if runs:
             found[told] = float(np.mean([run["train_seconds"] for run in runs])) / 60
     return found
+
+
+def _by_seed(record: Mapping[str, Any] | None, part: str) -> list[dict[str, Any]]:
+    """A part's runs, seed by seed: several processes may have written them in any order."""
+    runs = [run for run in (record or {}).get("runs", []) if run["part"] == part]
+    return sorted(runs, key=lambda run: run.get("seed") or 0)
 
 
 def _asked(

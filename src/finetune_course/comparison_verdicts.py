@@ -3,9 +3,9 @@
 What the ledger leaves open was settled before any of the runs was made. **C09**: "retrieval" is two arms, the raw model
 with pages and the trained reader with pages. Each is compared with the model that has the facts in its weights and gets
 a verdict of its own; where they differ, the claim holds in part. **C24**: the right answers with retrieval are those of
-the trained reader (first seed) with the id that it wrote itself; "answers from the weights alone" are all answers of the
-model with the facts in its weights to questions that version 1 answers, right or wrong, seeds averaged, as in notebook
-09. Both halves get a verdict.
+the trained reader (first seed) with the id that it wrote itself; "answers from the weights alone" are all that the
+model with the facts in its weights gives to questions that version 1 answers, right or wrong, seeds averaged, as in
+notebook 09. Both halves get a verdict.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from datasets import Dataset
 from peft import LoraConfig, PeftModel
 from peft.optimizers import create_loraplus_optimizer
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, set_seed
+from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, TrainerCallback, set_seed
 from trl import SFTConfig
 
 from .hardware import Hardware
@@ -69,8 +69,14 @@ def train_lora(
     batch: int,
     max_length: int,
     max_steps: int = -1,
+    after_epoch: Callable[[int, Trained], bool] | None = None,
+    known_states: dict | None = None,
 ) -> Trained:
     """Train a LoRA on ``rows`` (TRL's prompt-completion form); a model that has one already is trained further.
+
+    ``after_epoch`` is called after each pass, with the number of passes done and the run so far (its model in training
+    mode); where it returns True the run ends there, on the schedule of all ``epochs``. ``known_states``: a dictionary
+    for the states below the adapters, which runs of one base model may share (4 bytes × 576 a token).
 
     Rows longer than ``max_length`` tokens would lose the end of their answer, so they are refused: ValueError. So are
     no rows at all.
@@ -105,12 +111,31 @@ def train_lora(
         trainer.optimizer = create_loraplus_optimizer(
             trainer.model, torch.optim.AdamW, lr=learning_rate, loraplus_lr_ratio=settings["loraplus_lr_ratio"]
         )
+        trainer.known_states = known_states
         trainer.remove_callback(PrinterCallback)
         wall, cpu = time.perf_counter(), time.process_time()
+
+        def so_far() -> Trained:
+            state = trainer.state
+            seconds = time.perf_counter() - wall, time.process_time() - cpu
+            return Trained(trainer.model, *seconds, state.global_step, round(sum(lengths) * state.epoch))
+
+        if after_epoch:
+            trainer.add_callback(_AfterEpoch(lambda done: after_epoch(done, so_far())))
         trainer.train()
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    steps = trainer.state.global_step
-    return Trained(trainer.model.eval(), wall, cpu, steps, round(sum(lengths) * trainer.state.epoch))
+        run = so_far()
+    run.model.eval()
+    return run
+
+
+class _AfterEpoch(TrainerCallback):
+    """Calls a function with the number of passes done after each; ends the run where it returns True."""
+
+    def __init__(self, call: Callable[[int], bool]):
+        self.call = call
+
+    def on_epoch_end(self, args, state, control, **kwargs):
+        control.should_training_stop |= bool(self.call(round(state.epoch)))
 
 
 def save_adapter(model, folder: Path, about: dict[str, Any]) -> None:

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .generation import answer_all
+from .generation import Answers, answer_all
 from .kb_questions import KbQuestion
-from .knowledge_base import load_pages
+from .knowledge_base import VERSIONS, load_pages
 from .reader import CLOSED, FACTS, LONG, SHORT, documents_prompt, load_fact_rows, load_reader_rows
 from .retrieval_answers import outcomes
 from .retrieved import Retrieved
@@ -93,18 +93,67 @@ def ask(
     ``room``: tokens of pieces in a prompt (``kb_bench.kb_settings()["room"]``). ``retrieved`` may be None for an arm
     without pages; otherwise ValueError.
     """
-    if way.pages and retrieved is None:
+    prompts = messages(way, tokenizer, questions, retrieved, version, room)
+    found = answer_all(model, tokenizer, prefix(way), prompts, batch_size=batch_size, max_new_tokens=way.new_tokens)
+    return _run(found.texts, found.prompt_tokens, found.new_tokens, found.seconds)
+
+
+def ask_both(
+    way: Arm,
+    model,
+    tokenizer,
+    questions: Sequence[KbQuestion],
+    retrieved: Retrieved | None,
+    *,
+    room: int,
+    batch_size: int = 16,
+) -> dict[str, Run]:
+    """Version → what ``ask`` gives; a prompt that is the same in both versions is asked once.
+
+    Its answer then stands in both, and counts in version 2 with the mean seconds of an answer to version 1.
+    """
+    first, second = (messages(way, tokenizer, questions, retrieved, version, room) for version in VERSIONS)
+
+    def answered(prompts: list[str]) -> Answers:
+        return answer_all(
+            model, tokenizer, prefix(way), prompts, batch_size=batch_size, max_new_tokens=way.new_tokens
+        )  # fmt: skip
+
+    old = answered(first)
+    changed = [place for place, message in enumerate(second) if message != first[place]]
+    texts, read, written = list(old.texts), list(old.prompt_tokens), list(old.new_tokens)
+    seconds = old.seconds * (1 - len(changed) / len(first))
+    if changed:
+        new = answered([second[place] for place in changed])
+        for number, place in enumerate(changed):
+            texts[place] = new.texts[number]
+            read[place], written[place] = new.prompt_tokens[number], new.new_tokens[number]
+        seconds += new.seconds
+    runs = _run(old.texts, old.prompt_tokens, old.new_tokens, old.seconds), _run(texts, read, written, seconds)
+    return dict(zip(VERSIONS, runs, strict=True))
+
+
+def messages(
+    way: Arm, tokenizer, questions: Sequence[KbQuestion], retrieved: Retrieved | None, version: str, room: int
+) -> list[str]:
+    """The user's message for each question, with the pieces that fit where the arm reads pages.
+
+    Raises ValueError for an arm with pages without ``retrieved``.
+    """
+    if not way.pages:
+        return [question.question for question in questions]
+    if retrieved is None:
         raise ValueError(f"The arm '{way.name}' reads pages: give it the record of the search.")
-    messages = [question.question for question in questions]
-    if way.pages:
-        count = token_counter(tokenizer)
-        messages = [documents_prompt(each.question, retrieved.pieces(each, version, count, room)) for each in questions]
-    found = answer_all(model, tokenizer, prefix(way), messages, batch_size=batch_size, max_new_tokens=way.new_tokens)
+    count = token_counter(tokenizer)
+    return [documents_prompt(each.question, retrieved.pieces(each, version, count, room)) for each in questions]
+
+
+def _run(texts: list[str], prompt_tokens: list[int], new_tokens: list[int], seconds: float) -> Run:
     return {
-        "answers": found.texts,
-        "prompt_tokens": sum(found.prompt_tokens),
-        "new_tokens": sum(found.new_tokens),
-        "seconds": round(found.seconds, 2),
+        "answers": texts,
+        "prompt_tokens": sum(prompt_tokens),
+        "new_tokens": sum(new_tokens),
+        "seconds": round(seconds, 2),
     }
 
 

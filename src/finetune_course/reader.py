@@ -21,8 +21,9 @@ LONG = SHORT + (
     "write: Not in the documents."
 )
 CLOSED = LONG.replace("from documents", "about the shop Wattle & Wave").replace("document ", "page of the shop ")
-FACTS = "Wattle & Wave."
-"""The system prompt of the model that has the facts in its weights: as with the triage adapter, the rest is learned."""
+FACTS = "Shop."
+"""The system prompt of the model that has the facts in its weights: as with the triage adapter, the rest is learned.
+Its rows are short, so that three tokens less are a seventeenth of the training."""
 
 NOT_THERE = "Not in the documents."
 KINDS = ("one page", "two pages", "unanswerable")
