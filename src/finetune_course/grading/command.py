@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from finetune_course.grading import report, results
 from finetune_course.grading.checker import Verdict
 from finetune_course.grading.limits import Limits
-from finetune_course.grading.release import release
+from finetune_course.grading.release import instructors, release
 from finetune_course.grading.results import Graded
 from finetune_course.grading.runner import Grader, NotGradable
 from finetune_course.grading.sandbox import find_sandbox
@@ -31,7 +31,8 @@ from finetune_course.grading.transplant import (
     pristine,
     transplant,
 )
-from finetune_course.notebook_build.source import SourceError, editions, read_source
+from finetune_course.grading.variants import MARK, Variant, source_of, stranger
+from finetune_course.notebook_build.source import SourceError, editions
 from finetune_course.paths import course_root
 
 
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None, root: Path | None = None, limit
     try:
         root = root or course_root()
         if options.command == "release":
-            return _release(root, options.out)
+            return _release(root, options.out, options.variant)
         return _grade(root, options, limits or Limits())
     except (SourceError, FileNotFoundError, FileExistsError, NotADirectoryError, NotGradable) as error:
         print(error, file=sys.stderr)
@@ -65,16 +66,23 @@ def _parser(limits: Limits) -> argparse.ArgumentParser:
     alone.add_argument("--no-sandbox", action="store_true", help="do not use bubblewrap")
     give = commands.add_parser("release", help="make a zip of the student edition")
     give.add_argument("--out", type=Path, required=True, metavar="FILE.zip", help="the zip to write")
+    for command, words in ((give, "change numbers and names in"), (grade, "grade the variant that release made of")):
+        command.add_argument("--variant", metavar="SEED", help=f"{words} every exercise")
     return parser
 
 
-def _release(root: Path, out: Path) -> int:
-    names = release(root, out)
+def _release(root: Path, out: Path, seed: str | None) -> int:
+    variant = None if seed is None else Variant(seed)
+    names = release(root, out, variant)
     print(f"{out.name}: {len(names)} files, {out.stat().st_size / 1e6:.1f} MB, without solutions and hidden tests.")
+    if variant:
+        print(f"{instructors(out).name}: solutions, hidden tests and the changes of this variant; not for students.")
+        print(f"It is the {variant.mark}. Grade it with the same --variant, and from the same state of the course.")
     return 0
 
 
 def _grade(root: Path, options: argparse.Namespace, limits: Limits) -> int:
+    variant = None if options.variant is None else Variant(options.variant)
     limits = Limits(**asdict(limits) | {"seconds": options.seconds, "memory": round(options.memory_gb * 1e9)})
     terminal = sys.stdout.isatty()
     console = Console(highlight=False, soft_wrap=not terminal, width=None if terminal else 120)
@@ -85,10 +93,14 @@ def _grade(root: Path, options: argparse.Namespace, limits: Limits) -> int:
         return 1
     submissions = read_submissions(options.submissions, limits)
     _refuse_mixing(options.submissions, options.out)
-    notebooks = [pristine(edition.name, read_source(edition.source)) for edition in editions(root)]
+    if variant:
+        print(f"Graded is the variant {variant.mark.removeprefix(MARK).strip()}; what belongs to another is refused.")
+    course = {edition.name: edition for edition in editions(root)}
+    notebooks = [pristine(name, source_of(edition, None)) for name, edition in course.items()]
     grader, store = Grader(limits, sandbox), Store(options.out / "results", limits, grader_version())
-    assigned = [_assign(submission, notebooks) for submission in submissions]
-    ready = {name: _calibrated(name, notebooks, grader, store) for name in sorted({n.name for _, n in assigned if n})}
+    assigned = [_assign(submission, notebooks, variant) for submission in submissions]
+    handed_in = sorted({notebook.name for _, notebook in assigned if notebook})
+    ready = {name: _calibrated(pristine(name, source_of(course[name], variant)), grader, store) for name in handed_in}
     with ThreadPoolExecutor(max(1, options.jobs)) as pool, _Progress(console, len(assigned)) as progress:
         waiting = {}
         for at, (submission, notebook) in enumerate(assigned):
@@ -117,20 +129,24 @@ def _refuse_mixing(submissions: Path, out: Path) -> None:
         raise NotADirectoryError(f"--out {out.name} is a file: give a folder.")
 
 
-def _assign(submission: Submission, notebooks: list[Pristine]) -> tuple[Submission, Pristine | None]:
+def _assign(
+    submission: Submission, notebooks: list[Pristine], variant: Variant | None
+) -> tuple[Submission, Pristine | None]:
+    """The submission and its notebook; None, and a reason, for another variant's or for none of the course."""
     notebook = None if submission.reason else belongs_to(submission, notebooks)
     if notebook is None and not submission.reason:
         submission.reason = NO_EXERCISE
+    if notebook and (reason := stranger((cell.source for cell in submission.cells), variant)):
+        submission.reason, notebook = reason, None
     return submission, notebook
 
 
-def _calibrated(name: str, notebooks: list[Pristine], grader: Grader, store: Store) -> Pristine:
+def _calibrated(notebook: Pristine, grader: Grader, store: Store) -> Pristine:
     """The notebook with its exercises marked as graded apart or together; remembered from one run to the next."""
-    notebook = next(notebook for notebook in notebooks if notebook.name == name)
     key = "solution-" + store.key(f"the solution, {grader.sandbox.works}", notebook)
     saved = store.get(key)
     if saved is None:
-        print(f"{name}: grading the course's own solution first …")
+        print(f"{notebook.name}: grading the course's own solution first …")
         calibrated = grader.calibrated(notebook)
         store.put(key, [{"exercise": exercise.id, "together": exercise.together} for exercise in calibrated.exercises])
         return calibrated
