@@ -14,7 +14,7 @@ over both and kills whole process trees.
 What remains possible, said honestly:
 
 * An answer sees the inputs that the hidden tests give it, one by one, and may answer from a table. The solutions are
-  public too: whoever copies them gets full marks.
+  public too: whoever copies them gets full marks, unless the class works on a variant (``variants.py``).
 * An exercise whose answer cannot be carried over as plain data, such as a class of PyTorch layers whose gradients are
   checked, is graded *together* with its test in one worker (``together.py``). Whether that is needed is found by
   grading the course's own solution first. There the hidden test is sent only after the answer has run, changed library

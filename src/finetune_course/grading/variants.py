@@ -16,8 +16,9 @@ What may vary stands beside each notebook's source, in ``solutions/NN_name.varia
 ``tolerance``  how far a number may be from an example's, where chance decides (may be left out)
 =============  =========================================================================================================
 
-A pair's old text must stand in its cell, or ``SourceError`` says that the notebook has changed: nothing is matched by
-pattern, so a changed source cannot silently leave half of a variant behind.
+A pair's old text must stand in its cell, or ``SourceError`` says that the notebook has changed; each place of it is
+replaced, all pairs in one pass. Nothing is matched by pattern, so a changed source cannot silently leave half of a
+variant behind.
 """
 
 from __future__ import annotations
@@ -203,10 +204,13 @@ def _filled(name: str, entry: dict, option: dict) -> dict[str, Any]:
 
 
 def _replace(cell: NotebookNode, pairs: list[list[str]], where: str) -> None:
-    for old, new in pairs:
+    for old, _ in pairs:
         if old not in cell.source:
             raise SourceError(f"{where}: the text {old!r} is not in the cell; has the notebook changed?")
-        cell.source = cell.source.replace(old, new)
+    # In one pass, the longest old text first, so that no new text is replaced again.
+    new_of = {old: new for old, new in pairs}
+    olds = "|".join(re.escape(old) for old in sorted(new_of, key=len, reverse=True))
+    cell.source = re.sub(olds or "(?!)", lambda found: new_of[found[0]], cell.source)
 
 
 def _tell(task: NotebookNode, change: str, block: str, name: str) -> None:
