@@ -127,6 +127,7 @@ def test_a_seed_gives_the_same_notebook_each_time_and_marks_it(edition):
     assert not any("public_tests" in cell.source for cell in student.cells)
 
 
+@pytest.mark.slow
 def test_the_fixture_is_without_offence_and_offences_are_found(tmp_path):
     assert offences(TINY) == []
     shutil.copytree(tiny.FOLDER / "solutions", tmp_path / "solutions")
