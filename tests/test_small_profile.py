@@ -99,7 +99,7 @@ def tiny(tmp_path):
 def test_the_map_has_the_notebooks_own_numbers_and_the_measured_ones(tiny):
     text = course_map.with_map(README, tiny, {"90_tiny": Took(2, 0.3)})
     assert "| [90 tiny](notebooks/90_tiny.ipynb) | a share | 1 min | 1 GB | 2 min, 0.3 GB |" in text
-    assert "| 91 big | more | coming |  |  |" in text and text.endswith(f"{END}\n")
+    assert "| 91 big | more | coming |  |  |" in text and text.endswith("\n\nEnd.\n")
     assert "| notebook | you end with | computing | memory | on Binder |\n|---|---|---|---|---|\n" in text
     assert course_map.with_map(text, tiny, {"90_tiny": Took(2, 0.3)}) == text
     assert course_map.UNMEASURED in course_map.with_map(text, tiny, {})
