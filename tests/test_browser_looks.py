@@ -1,10 +1,13 @@
 """How the executed notebooks look in JupyterLab: at 1280 and 800 pixels, light and dark, nothing cut off, all readable.
 
-The saved outputs are shown; nothing is run. Screenshots of everything lie in pytest's own temporary folder.
+The saved outputs are shown; nothing is run. With FINETUNE_COURSE_PICTURES=FOLDER a screenshot of each page of each
+notebook is put there, to be looked at.
 """
 
 import base64
 import io
+import os
+from pathlib import Path
 
 import lab_page
 import matplotlib.image
@@ -85,6 +88,26 @@ FAINT = """least => {
 }"""
 
 
+SCROLL = """step => {
+    const content = window.panel().content.node
+    const node = [content, ...content.querySelectorAll('.jp-WindowedPanel-outer')]
+        .find(node => node.scrollHeight > node.clientHeight + 1)
+    const before = node.scrollTop
+    node.scrollTop = step * (node.clientHeight - 40)
+    return step === 0 || node.scrollTop > before
+}"""
+
+
+def take_pictures(opened: OpenNotebook, name: str) -> None:
+    """Screenshots of the notebook from its top to its end, where somebody wants them."""
+    if folder := os.environ.get("FINETUNE_COURSE_PICTURES"):
+        step = 0
+        while opened.page.evaluate(SCROLL, step):
+            opened.page.wait_for_timeout(200)
+            opened.page.screenshot(path=Path(folder) / f"{name}_{step:02}.png")
+            step += 1
+
+
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     """A browser and the address of a server that has the executed notebooks."""
@@ -95,7 +118,7 @@ def lab(tmp_path_factory):
 
 
 @pytest.mark.parametrize("edition", course(), ids=lambda edition: edition.name)
-def test_nothing_is_cut_off_or_faint(lab, edition, tmp_path):
+def test_nothing_is_cut_off_or_faint(lab, edition):
     opened = OpenNotebook(*lab, edition.solution)
     opened.wait()
     offences = []
@@ -109,8 +132,9 @@ def test_nothing_is_cut_off_or_faint(lab, edition, tmp_path):
             opened.page.wait_for_timeout(500)  # the layout follows a frame later
             where = f"{theme}, {width} pixels"
             offences += [f"{where}: {fault}" for fault in opened.page.evaluate(CUT_OFF)]
-            print(where, opened.page.evaluate(WIDE))
-            opened.page.screenshot(path=tmp_path / f"{edition.name}_{theme.split()[1].lower()}_{width}.png")
+            if width == WIDTHS[0]:  # narrower, with the list of files beside it, a wide table gets a scroll bar
+                offences += [f"{where}: {fault}" for fault in opened.page.evaluate(WIDE)]
+            take_pictures(opened, f"{edition.name}_{theme.split()[1].lower()}_{width}")
         offences += [f"{theme}: {fault}" for fault in opened.page.evaluate(FAINT, LEAST_CONTRAST)]
     assert offences == []
     assert opened.faults == []
