@@ -652,12 +652,12 @@ pd.DataFrame({f"seed {seed}": {name: f"{outcomes([run for run in runs if run['se
                                for name, runs in arms.items()} for seed in seeds})
 
 # %% [markdown]
-# ### Another reading of the errors
+# ### Another plan
 #
 # That rule looked at the *labels* of what failed. One can also look at the *messages*. The course's training messages come from
 # two sources (`data/README.md`): 5,000 were made from sentence frames, the others written whole, one by one. Suppose a
-# team has only the first kind, 300 of them. Which validation messages fail: those that are made like its own, or those that
-# were written by hand? For this we take the linear classifier: it trains in a second, so five seeds are no matter.
+# team has only the first kind, 300 of them. Are there kinds of text that fail more: messages written by hand, or those made
+# as its own are, from other frames? For this we take the linear classifier: it trains in a second, so five seeds are no matter.
 
 # %%
 made, whole = ([row for row in train if row["id"].startswith("train-made") == frames] for frames in (True, False))
@@ -673,9 +673,9 @@ by_slice = {name: outcomes(linear_runs(lambda seed: rows_for(made, START, seed),
 pd.Series({f"validation, {name}: exact": percent(*interval(found)) for name, found in by_slice.items()})
 
 # %% [markdown]
-# Such a table says what no count of labels can say: which *kind of text* the model has not learned. If the two slices lie far
-# apart, the plan is to add messages that nobody made from a frame. Two rounds of 150 whole-written rows each, against a control: 300 more
-# of what the team had.
+# If only the hand-written messages failed, the plan would be plain. Where both kinds fail, the table names no culprit, and any
+# plan is a guess. Ours is variety: messages that nobody made from a frame. Two rounds of 150 whole-written rows each,
+# against a control: 300 more of what the team had. The hand-written test is asked once for each.
 
 # %%
 def plus(count, source):
@@ -691,9 +691,9 @@ print({f"{name}, points": points(*gain) for name, gain in text_gains.items()})
 pd.Series({f"linear, hand-written test, {name}": percent(*interval(found)) for name, found in by_text.items()}, name="exact")
 
 # %% [markdown]
-# The same messages, the same errors, two readings, and two plans. Which of them helps is not in the errors themselves: it is
-# measured, with a control, and the plan that was found wanting costs a day less the earlier one sees it. A cheap model is a good
-# place to try the plans before the dear one is trained.
+# One task, two plans, each with its control. Which of them helps does not stand in the errors: it is measured, and a plan
+# that is found wanting costs the less, the earlier that is seen. A cheap model is a good place to try plans before the dear
+# one is trained. (Whether a plan that helps the one helps the other is again a question, and was not measured here.)
 #
 # Whatever these tables say: the validation messages have now been read, and their errors have shaped
 # the data. Their score is no longer a held-out one. The test's still is, because it was asked once.
