@@ -151,9 +151,7 @@ def errors_by_kind(answer: Callable[[list, list], Any]) -> None:
     with_urgency = {"category": "store", "mood": "happy", "urgency": "low"}
     one = ask(answer, [with_urgency], [with_urgency | {"urgency": "high"}])
     require(one == {("store", "urgency"): 1}, "Go through the fields that the true record has, whatever their names.")
-    passed(
-        "half of the 5 errors concern the mood of returns or an answer that is no record: that is what to mend first."
-    )
+    passed("4 of the 5 errors concern the mood of returns or the answer that is no record: that is what to mend first.")
 
 
 @check("7.1")
@@ -180,9 +178,14 @@ def messages_needed(answer: Callable[[float, float], Any]) -> None:
     ):
         refuse(found, (math.ceil(wrong), sentence), (wrong, sentence))
     refuse(
-        found, (exact, whole), (math.floor(exact), "You rounded down: with one message fewer the power is below 80%.")
+        found,
+        (exact, whole),
+        (
+            math.floor(exact),
+            "You rounded down, or took 1.96 and 0.84 for the quantiles: take norm.ppf's, and round up.",
+        ),
     )
-    require_close(found, 464, "(1.96 + 0.84)² · (0.15 - 0.05²) / 0.05², rounded up, is 464.")
+    require_close(found, 464, "(norm.ppf(0.975) + norm.ppf(0.8))² · (0.15 - 0.05²) / 0.05², rounded up, is 464.")
     half = math.ceil(_STANDARD**2 * (0.15 - 0.025**2) / 0.025**2)
     require_close(ask(answer, 0.15, 0.025), half, "Half the difference takes about four times as many.")
     require_close(ask(answer, 0.15, -0.05), 464, "A loss of 5 points takes as many messages as a gain of 5.")
