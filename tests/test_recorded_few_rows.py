@@ -1,6 +1,7 @@
 """The records of notebook 07: of this data, complete, chosen on validation, and parts of each come out again."""
 
 import importlib.util
+import os
 import sys
 
 import numpy as np
@@ -204,3 +205,14 @@ def test_a_trial_of_full_fine_tuning_comes_out_again(curve_script, tmp_path):
     best = max(runs("full_fine_tuning", part="choose"), key=fields_right)
     bench = curve_script.Bench(curve_script.Plan(), tmp_path)
     shares_agree(bench.full_trial(best["rate"]), best, "validation")
+
+
+@pytest.mark.retrain
+@pytest.mark.skipif(
+    os.environ.get("FINETUNE_COURSE_RETRAIN") != "1", reason="trains for sixteen minutes: set FINETUNE_COURSE_RETRAIN=1"
+)
+def test_the_long_run_comes_out_again(curve_script, tmp_path):
+    wanted = runs("long_curve")[0]
+    bench = curve_script.Bench(curve_script.Plan(), tmp_path)
+    rate = record("long_curve")["settings"]["rate"]
+    shares_agree(bench.long_point(wanted["size"], wanted["steps"], wanted["seed"], rate), wanted, "test")
