@@ -13,13 +13,15 @@ from .small_model import IGNORED, documents, masked_loss
 OPEN_KINDS = ("dollars", "years", "days", "hour", "weekday", "month", "colour")
 """Kinds of questions that can be answered to the point without knowing the shop: a sum, a weekday, a colour."""
 TEXTS, QUESTIONS = 60, 40
+TEXT_BATCH = 2
+"""Texts at a time: the scores of a text of 400 tokens over 49,152 words take 80 MB, and several copies of them live."""
 
 
 def text_loss(model, tokenizer, texts: Sequence[str] | None = None) -> np.ndarray:
     """Nats per token of each text under the model, shape (texts,); default: 60 general test texts of the corpus."""
     texts = documents("test")[:TEXTS] if texts is None else texts
     rows = [list(tokenizer(text)["input_ids"]) for text in texts]
-    return masked_loss(model, [(ids, [IGNORED, *ids[1:]]) for ids in rows], batch=8)
+    return masked_loss(model, [(ids, [IGNORED, *ids[1:]]) for ids in rows], batch=TEXT_BATCH)
 
 
 def open_questions(count: int = QUESTIONS) -> list[dict[str, Any]]:
