@@ -150,7 +150,7 @@ def test_nothing_is_cut_off_or_faint(lab, edition):
             opened.page.wait_for_timeout(500)  # what is in it follows a frame later
             where = f"{theme}, {width} pixels"
             offences += [f"{where}: {fault}" for fault in opened.page.evaluate(CUT_OFF)]
-            # Only for whoever looks: beside other work the widths that are read are now and then too small, why is not known.
+            # Only for whoever looks: beside other work the widths are now and then read too small, why is not known.
             if width == WIDTHS[0] and os.environ.get("FINETUNE_COURSE_PICTURES"):
                 offences += [f"{where}: {fault}" for fault in opened.page.evaluate(WIDE)]
             take_pictures(opened, f"{edition.name}_{theme.split()[1].lower()}_{width}")
