@@ -3,11 +3,9 @@
     python benchmarks/compare_with_stock.py [--examples 240] [--patience 6]
 
 Course: notebook 06's settings (data/triage/training.yaml) on ``--examples`` messages; what it reaches on hand-written
-validation messages is the target. Stock: SFTTrainer as TRL's own LoRA example sets it up (rank 32, alpha 16, learning
-rate 2e-4, batches of 2 accumulated 8 times, and SFTConfig's defaults), with the full instructions in the prompt; only
-the number format is the one that is faster on this machine, where SFTConfig would take bfloat16 everywhere. It trains
-until it has reached the target or has had ``--patience`` times the course's time; then the ratio is a lower bound, and
-is printed as one. Scoring does not count as training time.
+validation messages is the target. Stock: TRL's own LoRA example (finetune_course.stock_example), with the full
+instructions in the prompt. It trains until it has reached the target or has had ``--patience`` times the course's time;
+then the ratio is a lower bound, and is printed as one. Scoring does not count as training time.
 
 Accuracy is the share of the answer's tokens that the model predicts rightly from the true ones before them: it moves
 from the first step on, unlike whole records. Shares of the machine's rate come from torch's FLOP counter and from the
@@ -25,29 +23,20 @@ from datetime import date
 from importlib.metadata import version
 
 import torch
-from datasets import Dataset
-from peft import LoraConfig
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, TrainerCallback, set_seed
-from trl import SFTConfig, SFTTrainer
 
 from finetune_course.allocator import keep_freed_memory
 from finetune_course.completion_trainer import triage_trainer
 from finetune_course.hardware import inspect_hardware, measure_rates
 from finetune_course.paths import course_root
+from finetune_course.stock_example import stock_trainer, with_instructions
 from finetune_course.training import prompt_completion, quiet_libraries
-from finetune_course.triage import instructions, label_text, load_split
+from finetune_course.triage import label_text, load_split
 from finetune_course.weights import weights
 
 RESULT = course_root() / "benchmarks" / "results" / "compare_with_stock.json"
 LIBRARIES = ("torch", "transformers", "peft", "trl")
-
-
-def with_instructions(record: dict) -> dict:
-    """A row as stock prompting would train it: the page of rules stays in the prompt."""
-    row = prompt_completion(record)
-    row["prompt"][0]["content"] = instructions()
-    return row
 
 
 def token_accuracy(model, tokenizer, make_row, records) -> float:
@@ -142,20 +131,10 @@ def main() -> None:
         course_model = trainer.model
         clock = Clock(lambda: token_accuracy(course_model, tokenizer, prompt_completion, scored), every=steps)
         course = run("course", trainer, clock)
-        stock_trainer = SFTTrainer(
-            model=model_in(torch.float32),
-            args=SFTConfig(
-                output_dir=folder, per_device_train_batch_size=2, gradient_accumulation_steps=8, learning_rate=2e-4,
-                num_train_epochs=100, save_strategy="no", report_to="none", disable_tqdm=True,
-                use_cpu=hw.device == "cpu", **hw.precision,
-            ),
-            train_dataset=Dataset.from_list([with_instructions(row) for row in train]),
-            processing_class=tokenizer,
-            peft_config=LoraConfig(r=32, lora_alpha=16, task_type="CAUSAL_LM"),
-        )  # fmt: skip
+        example = stock_trainer(model_in(torch.float32), tokenizer, train, hw, output_dir=folder, num_train_epochs=100)
         limit = options.patience * course["seconds"]
-        accuracy = lambda: token_accuracy(stock_trainer.model, tokenizer, with_instructions, scored)  # noqa: E731
-        stock = run("stock", stock_trainer, Clock(accuracy, every=2, target=course["accuracy"], limit=limit))
+        accuracy = lambda: token_accuracy(example.model, tokenizer, with_instructions, scored)  # noqa: E731
+        stock = run("stock", example, Clock(accuracy, every=2, target=course["accuracy"], limit=limit))
     reached = stock["accuracy"] >= course["accuracy"]
     ratio = stock["seconds"] / course["seconds"]
     print(f"{'' if reached else 'at least '}{ratio:.1f} times faster to {course['accuracy']:.1%} of answer tokens right"

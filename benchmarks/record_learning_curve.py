@@ -29,7 +29,7 @@ from finetune_course.few_rows import FULL_STEPS, STEPS, FewRows, full_fine_tune,
 from finetune_course.general_ability import general_ability
 from finetune_course.grid_record import GridRecord, Run, grid_options, outcome_bits, triage_identity
 from finetune_course.hardware import inspect_hardware
-from finetune_course.training import quiet_libraries, triage_settings
+from finetune_course.training import quiet_libraries, training_identity
 from finetune_course.triage import FIELDS, load_split
 from finetune_course.weights import weights
 
@@ -102,7 +102,7 @@ class Bench:
         script = "python benchmarks/record_learning_curve.py"
         settings |= {
             "data_sha256": triage_identity(),
-            "training": {key: value for key, value in triage_settings().items() if key not in ("live", "recorded")},
+            "training": training_identity(),
             "dtype": str(self.hw.dtype).removeprefix("torch."),
             "messages": self.plan.messages,
         }

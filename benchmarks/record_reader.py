@@ -18,12 +18,12 @@ from pathlib import Path
 
 from finetune_course.grid_record import GridRecord, Run, grid_options
 from finetune_course.hardware import inspect_hardware
-from finetune_course.kb_bench import KbBench, kb_settings, training_identity
+from finetune_course.kb_bench import KbBench, kb_settings
 from finetune_course.lora_runs import base_model
 from finetune_course.qa_arms import arm, ask, ask_both
 from finetune_course.reader import load_reader_rows, prompt_completion, training_hash
 from finetune_course.retrieved import load_retrieved
-from finetune_course.training import keep_freed_memory, quiet_libraries
+from finetune_course.training import keep_freed_memory, quiet_libraries, training_identity
 
 NAME = "kb_reader"
 READER = "LoRA reader + RAG"

@@ -32,13 +32,12 @@ from finetune_course.hardware import inspect_hardware
 from finetune_course.lora_runs import save_adapter
 from finetune_course.lower_half import SeveralEpochsTrainer
 from finetune_course.paths import course_root, data_path
-from finetune_course.training import quiet_libraries, triage_settings
+from finetune_course.training import quiet_libraries, training_identity, triage_settings
 from finetune_course.triage import load_split
 from finetune_course.weights import weights
 
 RESULT = course_root() / "benchmarks" / "results" / "triage_lora.json"
 LIBRARIES = ("torch", "transformers", "peft", "trl")
-RUN_LENGTHS = ("live", "recorded")  # the parts of the settings file that say how long a run is
 SETS = {
     "validation_handwritten": "validation, hand-written",
     "test_handwritten": "test, hand-written",
@@ -81,7 +80,7 @@ def description(options: argparse.Namespace, hw) -> dict:
     return {
         "command": f"python benchmarks/record_triage_lora.py --seeds {' '.join(map(str, options.seeds))}"
         f" --examples {options.examples} --epochs {options.epochs:g} --batch {options.batch}",
-        "training": {key: value for key, value in triage_settings().items() if key not in RUN_LENGTHS},
+        "training": training_identity(),
         "examples": options.examples,
         "epochs": options.epochs,
         "batch": options.batch,

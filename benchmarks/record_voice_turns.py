@@ -27,7 +27,7 @@ from finetune_course.grid_record import GridRecord, Run, grid_options
 from finetune_course.hardware import inspect_hardware
 from finetune_course.lower_half import SeveralEpochsTrainer
 from finetune_course.paths import data_path
-from finetune_course.training import quiet_libraries, triage_settings
+from finetune_course.training import quiet_libraries, training_identity, triage_settings
 from finetune_course.voice import load_conversations, load_split, persona, prompt_completion, trained_prompt
 from finetune_course.weights import weights
 
@@ -98,7 +98,7 @@ def main() -> None:
         "passes": PASSES,
         "examples": EXAMPLES,
         "room": ROOM,
-        "training": {key: value for key, value in triage_settings().items() if key not in ("live", "recorded")},
+        "training": training_identity(),
         "tiny": options.tiny,
     }
     record = GridRecord(options.output / "voice_turns.json", "python benchmarks/record_voice_turns.py", **settings)

@@ -283,6 +283,10 @@ checks_00.softmax(softmax)
 ### BEGIN HIDDEN TESTS
 hidden = np.asarray(softmax([-1000.0, -1000.0, -1001.0, 3.0], 2.0), dtype=float)
 assert hidden.shape == (4,) and abs(hidden.sum() - 1) < 1e-9 and hidden.argmax() == 3
+hidden_logits = [1500.0, 2.0, 1500.0]
+assert np.allclose(np.asarray(softmax(hidden_logits, 2.0), dtype=float), [0.5, 0, 0.5])
+assert hidden_logits == [1500.0, 2.0, 1500.0]
+assert np.allclose(np.asarray(softmax([-1500.0, 2.0, 2.0], 1.0), dtype=float), [0, 0.5, 0.5])
 assert np.allclose(np.asarray(softmax([0.0, 0.0], 5.0), dtype=float), [0.5, 0.5])
 assert np.allclose(np.asarray(softmax([3.0, 1.0], 4.0), dtype=float), [0.62246, 0.37754], atol=1e-4)
 ### END HIDDEN TESTS
@@ -338,6 +342,17 @@ claims = load_claims()
 route_table(claims)
 
 # %% [markdown]
+# ### What you have passed
+#
+# Every check that you pass, in any notebook, is noted in a small file of your own, outside the course folder. This panel
+# shows what is done and which exercise comes next. Come back and run it again whenever you want to know.
+
+# %%
+from finetune_course.progress_panel import course_progress
+
+course_progress()
+
+# %% [markdown]
 # ## Your predictions
 #
 # The course tests 42 claims about fine-tuning. **Predict before you look**: whoever sees a result first finds that
@@ -380,8 +395,8 @@ for name, sure in people.items():
 # %% [markdown]
 # Now yours. A guess is good enough. Twelve claims stand open below and thirty more are folded up by topic; predict as
 # many as you like. Eight of them also ask for a number. A slider that you never move counts as no prediction (to say
-# 50%, move it away and back). Each move is saved at once in a small file of your own, outside the course folder, and
-# the sliders find it again after a restart. On Colab or Binder that file goes with the session, unless the variable
+# 50%, move it away and back). Each move is saved at once, beside the list of passed exercises, and the sliders find it
+# again after a restart. On Colab or Binder both files go with the session, unless the variable
 # `FINETUNE_COURSE_PROGRESS` names a folder that stays.
 
 # %%

@@ -847,8 +847,16 @@ checks_03.paired_interval(paired_interval)
 ### BEGIN HIDDEN TESTS
 low, high = paired_interval([1, 1, 0, 1] * 50, [1, 0, 0, 1] * 50, draws=4000, seed=5)
 assert abs(low - 0.19) < 0.015 and abs(high - 0.31) < 0.015
+low, high = paired_interval([1, 1, 0, 1, 0] * 80, [0, 1, 0, 1, 0] * 80, draws=3000, seed=8)
+assert 0.071 < high - low < 0.0845 and abs(low + high - 0.4) < 0.01
 low, high = paired_interval([0, 1] * 30, [0, 1] * 30, draws=500, seed=2)
 assert low == high == 0
+low, high = paired_interval([0] * 40, [1, 1] + [0] * 38, draws=900, seed=4)
+assert high <= 0 and abs(low + 0.125) < 0.03
+hidden_ends = {tuple(paired_interval([1, 0, 0, 1, 1] * 9, [0, 1, 0, 1, 0] * 9, draws=50, seed=6)) for _ in range(12)}
+assert len(hidden_ends) == 1
+hidden_ends = [tuple(paired_interval([1, 0, 0, 1, 1] * 9, [0, 1, 0, 1, 0] * 9, 1, seed)) for seed in range(9)]
+assert all(low == high for low, high in hidden_ends) and len(set(hidden_ends)) > 1
 ### END HIDDEN TESTS
 
 # %% [markdown]

@@ -644,8 +644,11 @@ def is_card(text):
 # %% nbgrader={"grade": true, "grade_id": "ex-4-3-test", "locked": true, "points": 2, "schema_version": 3, "solution": false, "task": false}
 checks_04.is_card(is_card)
 ### BEGIN HIDDEN TESTS
-assert is_card("3782 822463 10005") and is_card("5555-5555-5555-4444")
-assert not is_card("4000 1234 5678 9018") and not is_card("order 40718") and not is_card("")
+assert is_card("3782 822463 10005") is True and is_card("no. 6011-0009-9013-9424, thanks") is True
+assert is_card("30432193 30005") is True and is_card("353011133330000 0555") is True
+assert is_card("601100099014") is False and is_card("3530 1113 3330 0000 1230") is False
+assert is_card("0000 0000 0091") is False and is_card("0" * 14 + "91") is True
+assert is_card("4000 1234 5678 9018") is False and is_card("order 40718") is False and is_card("") is False
 ### END HIDDEN TESTS
 
 # %% [markdown]

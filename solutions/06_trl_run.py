@@ -167,9 +167,9 @@ print(f"learning rate {arguments.learning_rate}, batches of {arguments.per_devic
 import inspect
 
 from finetune_course.completion_trainer import CompletionTrainer
-from IPython.display import Code
+from IPython.display import Markdown
 
-Code(inspect.getsource(CompletionTrainer), language="python")
+Markdown(f"```python\n{inspect.getsource(CompletionTrainer)}```")
 
 # %% [markdown]
 # `peft_config` makes the trainer put the adapter into the model and freeze everything else.
@@ -1001,16 +1001,11 @@ publish("prompt tokens saved", long - short, unit="tokens")
 
 # %% [markdown]
 # And the claims of the ledger that this page bears on. What each must show was written down before it was measured, in
-# `data/claims.csv`. First those about records: the prompts of notebook 03 against the tuned model.
+# `data/claims.csv`. First those about records: the prompts of notebook 03 against the tuned model. Notebook 03's answers are
+# another kernel's, so nothing is paired here: the difference's interval is put together from the two (Newcombe's).
 
 # %%
-from finetune_course.evaluate import Interval, interval, percent
-
-
-def gap_of(a, b):
-    """Difference of two shares with its 95% interval (Newcombe's, for separate samples), from (mean, low, high) of each."""
-    gap = a[0] - b[0]
-    return Interval(gap, gap - math.hypot(a[0] - a[1], b[2] - b[0]), gap + math.hypot(a[2] - a[0], b[0] - b[1]))
+from finetune_course.evaluate import Interval, interval, percent, separate_difference
 
 
 def from_notebook_03(name):
@@ -1019,8 +1014,8 @@ def from_notebook_03(name):
 
 
 tuned = {measure: interval(scored["all the data", "hand-written"][measure]) for measure in ("exact", "valid")}
-behind = gap_of(tuned["exact"], from_notebook_03("exact, few-shot, constrained"))  # the prompt that 03 named beforehand
-ahead = gap_of(tuned["valid"], from_notebook_03("valid, few-shot"))
+behind = separate_difference(tuned["exact"], from_notebook_03("exact, few-shot, constrained"))  # the prompt that 03 named beforehand
+ahead = separate_difference(tuned["valid"], from_notebook_03("valid, few-shot"))
 print("tuned − prompted, exact:", points(*behind), "  tuned − few-shot, valid:", points(*ahead))
 
 # %% [markdown]

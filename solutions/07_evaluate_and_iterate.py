@@ -381,16 +381,11 @@ percent_table(summary(seen_or_not, ["valid", "exact"])).T
 # gap is Newcombe's, which is put together from the two Wilson intervals.
 
 # %%
-def gap_of(a, b):
-    """Difference of two shares with its 95% interval (Newcombe's, for separate samples), from the interval of each."""
-    gap = a.mean - b.mean
-    low, high = math.hypot(a.mean - a.low, b.high - b.mean), math.hypot(a.high - a.mean, b.mean - b.low)
-    return Interval(gap, gap - low, gap + high)
-
+from finetune_course.evaluate import separate_difference
 
 remembered = {run["size"]: run for run in curve_runs if run["seed"] == 0}
 known = {size: outcomes([run], "exact", "own_rows") for size, run in sorted(remembered.items())}
-gaps = {size: gap_of(interval(found), interval(outcomes([remembered[size]]))) for size, found in known.items()}
+gaps = {size: separate_difference(interval(found), interval(outcomes([remembered[size]]))) for size, found in known.items()}
 pd.DataFrame({
     "messages trained on, asked": {size: len(found) for size, found in known.items()},
     "exact": {size: percent(*interval(found)) for size, found in known.items()},
@@ -844,7 +839,7 @@ pd.DataFrame({"always the commonest": {field: percent(*interval(found)) for fiel
 small_exact = interval(outcomes([largest_small]))
 print(f"2.2M, tuned on {largest_small['size']} rows: {percent(*small_exact)}")
 print(f"135M, few-shot prompt and grammar: {percent(*prompted)}")
-print("difference in points:", points(*gap_of(small_exact, prompted)))
+print("difference in points:", points(*separate_difference(small_exact, prompted)))
 
 # %% [markdown]
 # If you have a larger model, name it in `COURSE_MODEL` before you start this notebook (a folder or a hub id): the next cell
@@ -873,7 +868,7 @@ if larger_model:
     larger = score(replies.texts, test)["exact"].to_numpy(float)
     print(f"{big.num_parameters() / 1e6:,.0f} million weights, prompted: {percent(*interval(larger))}")
     print("135M tuned on 600 rows − it, points:", points(*paired_difference(outcomes(by_size[600]), larger)))
-    print("135M tuned on all rows − it, points:", points(*gap_of(all_exact, interval(larger))))
+    print("135M tuned on all rows − it, points:", points(*separate_difference(all_exact, interval(larger))))
 else:
     print("COURSE_MODEL names no larger model: claims C22 and C32 are not measured here.")
 
@@ -1166,7 +1161,7 @@ print(f"500 against 50 examples, {len(at(500, 50))} seed(s), exact: {points(*gai
 # %%
 verdicts = {"C03": (f"500 − 50 examples: {points(*gain)} points", said(gain.mean >= 0.10 and gain.low > 0, gain.high < 0.10))}
 hundred, three_hundred = interval(outcomes(by_size[100])), interval(outcomes(by_size[300], "valid"))
-over_prompt = gap_of(hundred, prompted)
+over_prompt = separate_difference(hundred, prompted)
 verdicts["C04"] = (f"100 examples {percent(*hundred)}, prompted {percent(*prompted)}, difference {points(*over_prompt)} points",
                    said(over_prompt.high <= 0, over_prompt.low > 0))
 verdicts["C05"] = (f"valid after 300: {percent(*three_hundred)}", said(three_hundred.low >= 0.95, three_hundred.high < 0.95))
@@ -1200,10 +1195,9 @@ pd.DataFrame({name: verdicts[name] for name in ("C29", "C33", "C30")}, index=["m
 
 # %% [markdown]
 # And the models. The ledger asks of C31 that *every* setting tried stays below half, so all of them are taken, with their test
-# outcomes; of C21 it asks two things, and each gets its verdict. C21 is judged on eight turns, as many as the conversations
-# have. Where the persona began hardly above a flat office text it had nothing to lose: its verdict does not say that
-# prompted personas last. The trained one's is about the mean style score, hence form; what its share of replies in voice
-# loses is told beside it. A negative loss is a gain.
+# outcomes; of C21 it asks two things, and each gets its verdict. Where the persona began hardly above a flat office text
+# it had nothing to lose: its verdict does not say that prompted personas last. The trained one's is about the mean style
+# score, hence form; what its share of replies in voice loses is told beside it. A negative loss is a gain.
 
 # %%
 verdicts["C17"] = (f"full − LoRA: {points(*full_gain['exact'])} points", "holds" if full_gain["exact"].low <= 0 else "fails here")
@@ -1215,7 +1209,7 @@ if larger is None:
     nearest = f"nearest thing: 2.2M tuned {percent(*small_exact)}, 135M prompted {percent(*prompted)}"
     verdicts |= {"C22": (nearest, "not measured here"), "C32": ("no stronger model at hand", "not measured here")}
 else:
-    lead = gap_of(all_exact, interval(larger))
+    lead = separate_difference(all_exact, interval(larger))
     verdicts["C22"] = (f"tuned 135M − {larger_model}: {points(*lead)} points", said(lead.low > 0, lead.high <= 0))
     verdicts["C32"] = (f"tuned 135M − {larger_model}: {points(*lead)} points", said(lead.high <= 0.05, lead.low > 0.05))
 faded, held = drift["persona"], drift["trained"]

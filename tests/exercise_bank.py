@@ -9,8 +9,10 @@ visible check; an untouched stub is "not done yet". What all banks together must
 
 import ast
 import contextlib
+import copy
 import functools
 import io
+import types
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +73,15 @@ def _run_quietly(code: str, space: dict) -> dict:
     return space
 
 
+def fresh(answer):
+    """A copy with default values of its own: what an answer keeps in them ends with the test."""
+    if not isinstance(answer, types.FunctionType) or not answer.__defaults__:
+        return answer
+    defaults = copy.deepcopy(answer.__defaults__)
+    again = types.FunctionType(answer.__code__, answer.__globals__, answer.__name__, defaults, answer.__closure__)
+    return functools.wraps(answer)(again)
+
+
 def named(value):
     return value if isinstance(value, str) else getattr(value, "__name__", None)
 
@@ -80,16 +91,16 @@ def tests(checks, right, wrong, stubs=None):
 
     @pytest.mark.parametrize(("check", "answer"), right, ids=named)
     def test_a_right_answer_passes_however_it_is_written(check, answer, capsys):
-        check(answer)
+        check(fresh(answer))
         assert capsys.readouterr().out.startswith("✓ ")
         if exercise := exercise_of(check):
-            exercise.grade(answer)
+            exercise.grade(fresh(answer))
 
     @pytest.mark.filterwarnings("ignore:overflow encountered", "ignore:invalid value")
     @pytest.mark.parametrize(("check", "answer", "words"), wrong, ids=named)
     def test_a_wrong_answer_is_told_its_misconception(check, answer, words):
         with pytest.raises(NotDoneYet if words == NOTHING_RETURNED else WrongAnswer) as caught:
-            check(answer)
+            check(fresh(answer))
         assert words in str(caught.value)
         assert "\n" not in str(caught.value)
 

@@ -21,6 +21,8 @@ import nbformat
 import pytest
 from tiny_course import ROOT
 
+from finetune_course.memory import kill_tree
+
 sync_api = pytest.importorskip(
     "playwright.sync_api", reason="playwright is not installed: pip install -r tests/requirements.txt"
 )
@@ -55,6 +57,12 @@ RUN_CELL = """async index => {
     await window.jupyterapp.commands.execute('notebook:run-cell')
 }"""
 BEGIN_CELL = RUN_CELL.replace("await window.jupyterapp", "void window.jupyterapp")
+# Code that is no cell; "ok", or what went wrong.
+IN_THE_KERNEL = """async code => {
+    const kernel = window.panel().sessionContext.session.kernel
+    const {content} = await kernel.requestExecute({code, store_history: false}).done
+    return content.status === 'ok' ? 'ok' : `${content.ename}: ${content.evalue}`
+}"""
 SHOW_CELL = """async index => {
     window.panel().content.activeCellIndex = index
     await window.panel().content.scrollToItem(index, 'start')
@@ -98,7 +106,9 @@ def jupyterlab(folder: Path, notebooks: Iterable[Path], settings: dict | None = 
         shutil.copy(path, course / "notebooks")
     labconfig = config / "labconfig"  # what start.py puts into .venv
     labconfig.mkdir(parents=True)
-    overrides = json.loads((ROOT / "binder/overrides.json").read_text()) | (settings or {})
+    overrides = json.loads((ROOT / "binder/overrides.json").read_text())
+    for plugin, changed in (settings or {}).items():
+        overrides[plugin] = overrides.get(plugin, {}) | changed
     (labconfig / "default_setting_overrides.json").write_text(json.dumps(overrides))
     (labconfig / "page_config.json").write_text('{"disabledExtensions": {"@jupyter/nbgrader": true}}')
     with socket.socket() as probe:
@@ -121,7 +131,11 @@ def jupyterlab(folder: Path, notebooks: Iterable[Path], settings: dict | None = 
             yield address
         finally:
             process.terminate()
-            process.wait(60)
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:  # on a busy machine it may wait for a kernel that long
+                kill_tree(process.pid)
+                process.wait()
 
 
 def _answers(address: str) -> bool:
@@ -141,7 +155,9 @@ def until(condition: Callable[[], object], what: str) -> None:
 class OpenNotebook:
     """A page of the browser with one notebook in it; what goes wrong in the page is collected in ``faults``.
 
-    ``path`` is the file whose copy the server at ``address`` has. The page that start.py opens has notebook 00.
+    ``path`` is the file whose copy the server at ``address`` has. The page that start.py opens has notebook 00;
+    any other has a JupyterLab workspace to itself. A shared one brings back what was open before, and gives the list of
+    files the share of the window that it had then: its 250 of 800 pixels become 400 of 1280, and more each time.
     """
 
     def __init__(self, browser, address: str, path: Path, width: int = 1280) -> None:
@@ -154,7 +170,8 @@ class OpenNotebook:
         self.page.on("dialog", lambda dialog: dialog.accept())
         self.page.add_init_script(PANEL.replace("NAME", path.name))
         first = path.name == Path(start.FIRST_NOTEBOOK).name
-        self.page.goto(f"{address}{'' if first else f'lab/tree/notebooks/{path.name}'}?token=course")
+        own = f"lab/workspaces/{path.stem}/tree/notebooks/{path.name}"
+        self.page.goto(f"{address}{'' if first else own}?token=course")
 
     def _note(self, message) -> None:
         text = f"{message.text} {message.location.get('url', '')}"

@@ -8,6 +8,7 @@ on a small one broken on purpose, that each rule can fail.
 import ast
 import re
 import statistics
+from pathlib import Path
 
 from finetune_course import plots
 from finetune_course.checking import STUB
@@ -27,9 +28,13 @@ HTML_PICTURE = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
 HTML_ALT = re.compile(r"""\balt\s*=\s*["']\s*\S""", re.IGNORECASE)
 NEUTRAL = {"black", "white", "none", "grey", "gray"}
 EVEN_MAPS = {"viridis", "cividis", "Greys", "Blues"}  # one direction of lightness, so read without telling hues apart
-WIDGET = re.compile(
-    r"\b(?:interact|interactive|interactive_output)\(|\bwidgets\.\w+\(|\b[A-Z]\w*(?:Panel|Explorer|Player)\("
+# The package's own widgets, by their classes, and those of ipywidgets.
+OWN_WIDGETS = sorted(
+    name
+    for path in Path(plots.__file__).parent.rglob("*.py")
+    for name in re.findall(r"^class (\w+)\(widgets\.\w+\):", path.read_text(encoding="utf-8"), re.MULTILINE)
 )
+WIDGET = re.compile(rf"\b(?:interact|interactive|interactive_output|{'|'.join(OWN_WIDGETS)})\(|\bwidgets\.\w+\(")
 HEAVY = re.compile(r"from_pretrained|\.train\(|\.generate\(|\bweights\(")
 
 

@@ -99,3 +99,18 @@ def test_first_minutes_with_notebook_00(learner, tmp_path):
     assert float(page.locator("[role=slider]").first.get_attribute("aria-valuenow")) == 55
     assert saved(tmp_path) == {claim: 55}
     assert [fault for fault in learner.faults if "widget model not found" not in fault] == []
+
+
+def test_sliders_of_an_ended_kernel_say_so_and_come_back(learner):
+    """A row of the README's table: their cell shows one sentence until it is run again."""
+    learner.run(CLAIMS)
+    learner.run(SLIDERS)
+    learner.page.evaluate("async () => { await window.panel().context.save() }")
+    learner.page.evaluate("async () => { await window.panel().sessionContext.restartKernel() }")
+    learner.page.reload()
+    learner.wait()
+    learner.show(learner.index(SLIDERS))
+    learner.page.get_by_text("Error displaying widget: model not found").first.wait_for()
+    learner.run(CLAIMS)
+    learner.run(SLIDERS)
+    learner.page.locator("[role=slider]").first.wait_for()

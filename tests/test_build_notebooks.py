@@ -240,6 +240,9 @@ def test_without_executing_texts_are_refreshed_and_stored_outputs_kept(root, cap
     edit_source(root, "# Three rows, by hand.", "# Three rows, by hand, again.")
     assert build_notebooks.main(["--no-execute"], root) == 0
     assert check(root, capsys)[0] == 0
+    edit_source(root, "### END HIDDEN TESTS", "assert True  # one more\n### END HIDDEN TESTS")
+    assert build_notebooks.main(["--no-execute"], root) == 0
+    assert check(root, capsys)[0] == 0 and "one more" in solution(root).read_text("utf-8")
     edit_source(root, "rows = [1, 0, 1]", "rows = [1, 1, 1]")
     before = solution(root).read_bytes()
     assert build_notebooks.main(["--no-execute"], root) == 0
@@ -365,6 +368,16 @@ def test_a_broken_source_does_not_hide_what_else_is_stale(root, capsys):
     code, lines = check(root, capsys)
     assert code == 1 and any("90_tiny.ipynb differs" in line for line in lines)
     assert any("91_broken.py, cell 1: BEGIN SOLUTION has no END SOLUTION" in line for line in lines)
+
+
+def test_what_its_author_once_trained_is_not_in_a_saved_notebook(tmp_path, monkeypatch):
+    monkeypatch.setenv("FINETUNE_COURSE_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache" / "models" / "small").mkdir(parents=True)
+    code = "from finetune_course.small_model import own_small_model\n\nown_small_model().is_dir()"
+    root = new_root(tmp_path / "course", f"# %% [markdown]\n# # 90 · Own\n\n# %%\n{code}\n")
+    assert build_notebooks.main([], root) == 0
+    notebook = nbformat.read(root / "solutions" / "90_tiny.ipynb", as_version=4)
+    assert notebook.cells[1].outputs[0].data["text/plain"] == "False"
 
 
 def test_an_unknown_number_gets_one_sentence(root, capsys):

@@ -190,6 +190,7 @@ ATTENTION_WRONG = [
     (lambda q, k, v: masked(scores_of(q, k).softmax(-1), 0) @ v, "masked after softmax"),
     (lambda q, k, v: masked(scores_of(q, k), 0).softmax(-1) @ v, "still gets weight"),
     (lambda q, k, v: masked(scores_of(q, k), MINUS, 0).softmax(-1) @ v, "keep the diagonal"),
+    (lambda q, k, v: masked(scores_of(q, k), MINUS, 2).softmax(-1) @ v, "sees the next token too"),
     (lambda q, k, v: masked(scores_of(q, k, 1)).softmax(-1) @ v, "The scaling is missing"),
     (lambda q, k, v: masked(scores_of(q, k, q.shape[-1])).softmax(-1) @ v, "its square root"),
     (

@@ -125,6 +125,8 @@ LAYER_WRONG = [
     (started(transpose_both), "You have it transposed"),
     (started(lambda layer: setattr(layer, "A", nn.Parameter(torch.randn(5, 4)))), "should have the shape (r, in)"),
     (started(lambda layer: setattr(layer, "more", nn.Parameter(torch.ones(1)))), "Only A and B should be trained"),
+    (started(lambda layer: layer.A.uniform_(-0.5, 0.5)), "inside `with torch.no_grad():`"),
+    (started(lambda layer: layer.A.__setitem__(0, 1.0)), "inside `with torch.no_grad():`"),
     (started(lambda layer: nn.init.zeros_(layer.A)), "both zero"),
     (started(lambda layer: (nn.init.zeros_(layer.A), nn.init.ones_(layer.B))), "B is random and A zero"),
     (started(lambda layer: nn.init.normal_(layer.B)), "start B at zero"),
@@ -187,7 +189,7 @@ MERGE_WRONG = [
     (merge_with(lambda W, C, a, r: "W"), "the merged weight"),
     (merge_in_place, "changed the tensor that it was given"),
     (merge_with(lambda W, C, a, r: (W + a / r * C).tolist()), "a tensor of the old one's shape"),
-    (merge_with(lambda W, C, a, r: (W + a / r * C).half()), "could not be compared"),
+    (merge_with(lambda W, C, a, r: (W + a / r * C).half()), "float32 and your result float16"),
     (lambda weight, A, B, alpha: weight + alpha // A.shape[0] * B @ A, "use /"),
     (lambda weight, A, B, alpha: weight + alpha / A.shape[0] * A @ B, "stopped with RuntimeError"),
 ]

@@ -37,6 +37,7 @@ COSINE_WRONG = [
     (lambda question, rows, k: cosine_numpy(question, rows, 4), "returned 4 rows"),
     (lambda question, rows, k: int(cosine_numpy(question, rows, k)[0]), "a list"),
     (by(lambda question, rows: -(rows @ question) / np.linalg.norm(rows)), "A long vector then wins"),
+    (lambda question, rows, k: cosine_numpy(question, rows, k) + 1, "Did you count rows from 1?"),
 ]
 
 
@@ -72,6 +73,19 @@ def metrics_with(recall=None, rank=None, mean=np.mean):
     return answer
 
 
+def metrics_first_right_page(ranked, gold, k):
+    return metrics_loop(ranked, [right[:1] for right in gold], k)
+
+
+def metrics_first_question(ranked, gold, k):
+    return metrics_loop(ranked, [gold[0]] * len(gold), k)
+
+
+def metrics_of_the_found(ranked, gold, k):
+    pairs = [(pages, right) for pages, right in zip(ranked, gold, strict=True) if set(pages) & set(right)]
+    return metrics_loop(*zip(*pairs, strict=True), k)
+
+
 METRICS_WRONG = [
     (lambda ranked, gold, k: metrics_loop(ranked, gold, max(k, 2) if k != 3 else 2), "With k=3"),
     (metrics_with(recall=lambda pages, right, k: bool(set(pages[:k]) & set(right))), "any"),
@@ -83,6 +97,16 @@ METRICS_WRONG = [
     (metrics_with(mean=sum), "take the mean"),
     (lambda ranked, gold, k: [100 * part for part in metrics_loop(ranked, gold, k)], "percentage"),
     (lambda ranked, gold, k: metrics_loop(ranked, gold, k)[0], "two numbers"),
+    (lambda ranked, gold, k: metrics_loop(ranked, gold, k)[::-1], "Is the order recall first, reciprocal rank second?"),
+    (metrics_with(rank=lambda at, k: 1 / (at[0] - 1) if at else 0), "divided by zero. Did you count the ranks from 0?"),
+    (metrics_with(rank=lambda at, k: 1 / (at[0] - 1) if at and at[0] > 1 else 0), "Did you count the ranks from 0?"),
+    (metrics_with(rank=lambda at, k: 1 / max(at[0] - 1, 1) if at else 0), "Did you count the ranks from 0?"),
+    (metrics_with(rank=lambda at, k: 1 / (at[0] - 1) if at and at[0] > 1 else np.inf), "Did you count the ranks"),
+    (metrics_first_right_page, "one right page only, such as `gold[0]`"),
+    (metrics_first_question, "one right page only, such as `gold[0]`"),
+    (lambda *inputs: (metrics_loop(*inputs)[0], metrics_first_right_page(*inputs)[1]), "one right page only"),
+    (lambda *inputs: (metrics_first_right_page(*inputs)[0], metrics_loop(*inputs)[1]), "one right page only"),
+    (metrics_of_the_found, "leave the question out"),
 ]
 
 
@@ -159,6 +183,24 @@ def budget_strict(pieces, count, budget, reserved):
     return budget_loop(pieces, count, budget - 1, reserved)
 
 
+def budget_no_sum(pieces, count, budget, reserved):
+    return [piece for piece in pieces if count(piece) <= budget - reserved]
+
+
+def budget_too_late(pieces, count, budget, reserved):
+    kept, used = [], 0
+    for piece in pieces:
+        kept.append(piece)
+        used += count(piece)
+        if used > budget - reserved:
+            break
+    return kept
+
+
+def characters(answer):
+    return lambda pieces, count, budget, reserved: answer(pieces, len, budget, reserved)
+
+
 BUDGET_WRONG = [
     (lambda *inputs: tuple(budget_loop(*inputs)), "returned a tuple"),
     (lambda *inputs: print(budget_loop(*inputs)), "returned None"),
@@ -170,6 +212,10 @@ BUDGET_WRONG = [
     (lambda *inputs: " ".join(budget_loop(*inputs)), "joining them"),
     (lambda pieces, count, budget, reserved: budget_loop(pieces[::-1], count, budget, reserved), "11 fit"),
     (lambda pieces, count, budget, reserved: budget_loop(pieces, count, budget, reserved) or pieces[:1], "not even"),
+    (characters(budget_loop), "Did you count characters?"),
+    (characters(budget_skipping), "Did you count characters?"),
+    (budget_no_sum, "Is each piece added to the running sum, and asked *before* it is taken?"),
+    (budget_too_late, "Is each piece added to the running sum, and asked *before* it is taken?"),
 ]
 
 CHECKS = [checks_09.cosine_search, checks_09.recall_and_mrr, checks_09.fuse, checks_09.within_budget]

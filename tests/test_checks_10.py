@@ -18,6 +18,10 @@ def verdict_table(mean, low, high, line):
     ]
 
 
+def verdict_by_counting_ends(mean, low, high, line):
+    return ("fails here", "not decided", "holds")[sum(end >= line for end in (low, high))]
+
+
 VERDICT_WRONG = [
     (lambda mean, low, high, line: "holds" if mean >= line else "fails here", "Did you look at the mean"),
     (lambda mean, low, high, line: "holds" if low >= line else "fails here", "no proof that the claim is wrong"),
@@ -46,6 +50,10 @@ def per_question_numpy(seeds, other):
 def per_question_loop(seeds, other):
     runs = len(seeds)
     return [sum(run[place] for run in seeds) / runs - other[place] for place in range(len(other))]
+
+
+def per_question_averaging_differences(seeds, other):
+    return np.mean([np.subtract(run, other) for run in seeds], axis=0)
 
 
 PER_QUESTION_WRONG = [
@@ -170,8 +178,10 @@ CHECKS = [checks_10.verdict, checks_10.per_question, checks_10.stale_share, chec
 RIGHT = [
     (checks_10.verdict, verdict_if),
     (checks_10.verdict, verdict_table),
+    (checks_10.verdict, verdict_by_counting_ends),
     (checks_10.per_question, per_question_numpy),
     (checks_10.per_question, per_question_loop),
+    (checks_10.per_question, per_question_averaging_differences),
     (checks_10.stale_share, stale_loop),
     (checks_10.stale_share, stale_numpy),
     (checks_10.speaks, speaks_all),

@@ -79,7 +79,7 @@ def test_each_hosted_model_has_both_prices():
 
 def test_assumptions_and_limits_are_named():
     table = costs.assumptions()
-    assert {"labels an hour", "labelling wage", "electricity", "busy share"} <= set(table.index)
+    assert {"labels an hour", "labelling wage", "electricity", "calls a day"} <= set(table.index)
     assert (table["value"] > 0).all() and table["why"].str.len().min() > 10
     limits = costs.upload_limits()
     assert limits.loc["OpenAI", "min_examples"] == 10 and limits.loc["Fireworks", "max_examples"] == 3_000_000

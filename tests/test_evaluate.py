@@ -15,6 +15,7 @@ from finetune_course.evaluate import (
     percent_table,
     points,
     score,
+    separate_difference,
     summary,
 )
 from finetune_course.triage import FIELDS, label_text
@@ -181,6 +182,26 @@ def test_paired_difference_without_any_difference_still_has_a_width():
 def test_paired_difference_refuses(a, b, words):
     with pytest.raises(ValueError, match=words):
         paired_difference(a, b)
+
+
+def test_separate_difference_is_newcombes():
+    # Newcombe (1998), Statistics in Medicine 17, table II, contrast (a), method 10: 56/70 against 48/80.
+    found = separate_difference(interval([1] * 56 + [0] * 14), interval([1] * 48 + [0] * 32))
+    assert found == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
+
+
+def test_separate_difference_covers_the_truth_about_as_often_as_it_says():
+    generator, held = np.random.default_rng(3), 0
+    for _ in range(400):
+        a, b = (interval(generator.random(150) < share) for share in (0.5, 0.3))
+        found = separate_difference(a, b)
+        held += found.low <= 0.2 <= found.high
+    assert 0.92 <= held / 400 <= 0.98
+
+
+def test_separate_difference_refuses_numbers_in_another_order():
+    with pytest.raises(ValueError, match="b should be"):
+        separate_difference((0.5, 0.4, 0.6), (0.1, 0.2, 0.3))
 
 
 def test_field_f1_counts_an_unparsable_answer_as_a_miss_and_never_as_a_class():

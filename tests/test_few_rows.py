@@ -71,13 +71,13 @@ def test_the_lower_layers_are_run_once_for_a_row_until_they_are_forgotten(hw, sm
     few = FewRows(tiny_tokenizer(), hw, tiny_model())
     with few.lora(rows, 0, steps=2):
         pass
-    known = dict(few.lower_half.known)
+    known = dict(few.known_states)
     with few.lora(rows, 1, steps=2):
         pass
     assert len(known) == 4
-    assert all(few.lower_half.known[key] is value for key, value in known.items())
+    assert all(few.known_states[key] is value for key, value in known.items())
     few.forget()
-    assert not few.lower_half.known
+    assert not few.known_states
 
 
 def test_full_fine_tuning_changes_every_weight(hw):

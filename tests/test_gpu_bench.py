@@ -1,12 +1,12 @@
 """The graphics-card record as far as a CPU allows: faked capabilities, counted operations, a toy run of everything."""
 
-import importlib.util
 import json
 import math
 import re
 from datetime import date
 
 import pytest
+import record_script
 import torch
 from peft import get_peft_model
 from torch.utils.flop_counter import FlopCounterMode
@@ -33,11 +33,7 @@ T4, A100, OLD_CPU = machine("cuda", (7, 5)), machine("cuda", (8, 0)), machine("c
 
 @pytest.fixture(scope="module")
 def script():
-    path = course_root() / "benchmarks" / "record_gpu.py"
-    spec = importlib.util.spec_from_file_location("record_gpu", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return record_script.script("record_gpu")
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
@@ -158,6 +154,30 @@ def test_another_cards_results_are_not_kept(script, tmp_path):
     assert script.kept(path, settings) == {"shapes": {"x": {}}}
     for other in ({"device": "B"}, {"versions": {"torch": "2"}}, {"tiny": True}):
         assert script.kept(path, settings | other) == {}
+
+
+def loss_apart(record: dict) -> float:
+    """How much higher the course's validation loss is than stock's, in nats a token: faster must not mean worse."""
+    engine = record["parts"]["engine"]
+    return (
+        max(engine[name]["validation loss"] for name in engine if name != "stock") - engine["stock"]["validation loss"]
+    )
+
+
+def test_a_faster_engine_with_a_worse_loss_is_seen():
+    def of(stock, course):
+        return {"parts": {"engine": {"stock": {"validation loss": stock}, "course": {"validation loss": course}}}}
+
+    assert loss_apart(of(0.10, 0.11)) == pytest.approx(0.01) and loss_apart(of(0.10, 0.30)) == pytest.approx(0.2)
+
+
+def test_what_was_recorded_on_a_card_learned_as_stock_did():
+    path = course_root() / "benchmarks" / "results" / "gpu.json"
+    if not path.is_file():
+        pytest.skip("nothing was recorded on a graphics card yet")
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert {"device", "date", "command", "versions"} <= set(record["settings"]) and not record["settings"]["tiny"]
+    assert loss_apart(record) < 0.05
 
 
 def test_the_record_holds_json_numbers(script):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,10 @@ import tiny_grading as tiny
 
 from finetune_course.grading import command, sandbox
 from finetune_course.grading.checker import MISSING, NOT_DONE, RIGHT, STOPPED, WRONG, Verdict
+from finetune_course.grading.guard import FILES
 from finetune_course.grading.release import release
+from finetune_course.grading.remote import DISTURBED
+from finetune_course.grading.report import class_page, said
 from finetune_course.grading.results import Graded, grades, summary
 from finetune_course.grading.submissions import Submission
 from finetune_course.grading.together import refusal
@@ -85,7 +89,7 @@ def test_every_student_gets_a_page_that_shows_no_hidden_test(place):
     assert not [name for name, page in pages.items() if "hidden_test" in page or "<b>none" in page]
     half = next(page for name, page in pages.items() if name.startswith("half"))
     assert "<strong>1 of 6 points</strong>" in half and "Divide by the number of rows" in half
-    assert "`helper` is defined in another cell" in half and "sum(rows) / (sum(rows) + 1)" in half
+    assert "<code>helper</code> is defined in another cell" in half and "sum(rows) / (sum(rows) + 1)" in half
     none = next(page for name, page in pages.items() if name.startswith("b-none"))
     assert "Not graded." in none and "&lt;b&gt;none" in none
 
@@ -93,7 +97,22 @@ def test_every_student_gets_a_page_that_shows_no_hidden_test(place):
 def test_the_summary_shows_rates_histogram_and_frequent_sentences(place):
     page = (place[0] / "out" / "summary.html").read_text("utf-8")
     assert "3 submissions graded, 1 not graded." in page and "33 %" in page and "67 %" in page
+    assert "Half of them reached 16.7 % of the points or more." in page
+    pages = {path.name for path in (place[0] / "out" / "feedback").iterdir()}
+    assert set(re.findall(r'href="feedback/([^"]+)"', page)) == pages and "91.1 wrong, 91.2 not done" in " ".join(
+        page.split()
+    )
+    assert {row["feedback"] for row in tiny.rows(place[0] / "out").values()} == {f"feedback/{name}" for name in pages}
     assert "Divide by the number of rows" in page and "exercise 91.3" in page and "It is empty." in page
+
+
+def test_a_sentence_is_shown_with_its_marks_and_nothing_else_of_it_is_markup():
+    text = "Use `a < b`, **this** one: <b>x</b> `<i>` **<u>** & `"
+    assert said(text) == (
+        "Use <code>a &lt; b</code>, <strong>this</strong> one: &lt;b&gt;x&lt;/b&gt; <code>&lt;i&gt;</code> "
+        "<strong>&lt;u&gt;</strong> &amp; `"
+    )
+    assert said("Exercise 3.1 is not right yet. divide") == "Divide" and said("") == ""
 
 
 def test_a_second_run_grades_nothing_again_and_writes_the_same(place):
@@ -196,6 +215,20 @@ def test_without_a_sandbox_it_is_said_plainly_or_nothing_is_graded(found, platfo
     assert code == 1 and words in printed and "Nothing was graded" in printed
 
 
+def test_the_graders_processes_import_the_copy_of_the_course_that_the_grader_is_of(tmp_path):
+    """Two checkouts on one machine: the answers must meet the checks of the one whose notebooks were handed out."""
+    shutil.copytree(course_root() / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    code = (
+        "import subprocess, sys; sys.path.insert(0, sys.argv[1])\n"
+        "from finetune_course.grading.limits import worker_environment\n"
+        "words = [sys.executable, '-s', '-c', 'import finetune_course; print(finetune_course.__file__)']\n"
+        "print(subprocess.run(words, env=worker_environment(sys.argv[1]), capture_output=True, text=True).stdout)"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path / "src")]
+    found = subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+    assert Path(found).resolve().is_relative_to((tmp_path / "src").resolve())
+
+
 def test_the_sandbox_shuts_in_and_shows_nothing_of_the_course_but_package_and_data():
     box = sandbox.Sandbox("bwrap", "a note")
     words = box.prefix(12345)
@@ -237,6 +270,17 @@ def some(student, kinds, digest=""):
     return Graded(Submission(student, f"{student}.ipynb", digest or student), notebook, verdicts)
 
 
+def test_answers_that_reached_for_what_is_not_theirs_are_named_to_the_instructor():
+    one, other = some("a", [WRONG, RIGHT, RIGHT]), some("b", [STOPPED, WRONG, RIGHT])
+    one.verdicts[0].message = f"Your code stopped with PermissionError: {FILES.rstrip('.')} when it was given 1."
+    other.verdicts[0].message = DISTURBED
+    found = summary([one, other])
+    assert [(graded.submission.student, name) for graded, name in found.touched] == [("a", "ex-91-1"), ("b", "ex-91-1")]
+    page = " ".join(class_page(found, "").split())
+    assert "sometimes not: a (91.1), b (91.1)." in page
+    assert "sometimes not" not in class_page(summary([some("c", [RIGHT] * 3)]), "")
+
+
 def test_the_class_in_figures():
     graded = [
         some("a", [RIGHT, RIGHT, RIGHT], "same"),
@@ -268,7 +312,11 @@ def test_the_release_holds_the_student_edition_and_nothing_hidden(tmp_path):
         names
     )
     assert {f"notebooks/{edition.name}.ipynb" for edition in editions(root)} <= set(names)
-    assert not [name for name in names if re.match(r"solutions|tests|benchmarks|\.|.*/grading/|.*__pycache__", name)]
+    assert not [
+        name
+        for name in names
+        if re.match(r"solutions|tests|benchmarks/(?!results/)|\.|.*/grading/|.*__pycache__", name)
+    ]
     notebooks = [data.decode() for name, data in members.items() if name.endswith(".ipynb")]
     assert not [text for text in notebooks if "BEGIN SOLUTION" in text or "BEGIN HIDDEN" in text]
     everything = [data.decode("utf-8", "ignore").replace("\\n", "\n").replace('\\"', '"') for data in members.values()]
@@ -284,15 +332,45 @@ def test_the_release_holds_the_student_edition_and_nothing_hidden(tmp_path):
     assert shown == []
 
 
+@pytest.mark.slow
+def test_in_the_unpacked_release_the_notebooks_find_what_was_recorded(tmp_path):
+    """Later notebooks quote earlier ones' numbers and recorded runs: there they must come without solutions/."""
+    root = course_root()
+    release(root, tmp_path / "course.zip")
+    with zipfile.ZipFile(tmp_path / "course.zip") as archive:
+        archive.extractall(tmp_path)
+    unpacked = tmp_path / "finetune-course"
+    recorded = {path.name for path in (root / "benchmarks" / "results").glob("*.json")}
+    assert recorded and recorded == {path.name for path in (unpacked / "benchmarks" / "results").iterdir()}
+    code = (
+        "import finetune_course, sys; from finetune_course.keynumbers import saved; print(finetune_course.__file__)\n"
+        "for name in sys.argv[1:]: print(name, *saved(name), sep='|')"
+    )
+    names = [edition.name for edition in editions(root) if edition.solution.is_file()]
+    lines = [
+        subprocess.run(
+            [sys.executable, "-c", code, *names],
+            env={**os.environ, "PYTHONPATH": str(place / "src")},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.splitlines()
+        for place in (root, unpacked)
+    ]
+    assert Path(lines[1][0]).resolve().is_relative_to(unpacked.resolve())
+    assert lines[0][1:] == lines[1][1:] and len(lines[0]) == len(names) + 1 and "|" in lines[0][-1]
+
+
 def test_two_releases_are_the_same_to_the_byte_and_a_failed_one_leaves_nothing(tmp_path, capsys):
     root = tiny.course(tmp_path / "course")
     (root / "README.md").write_text("x")
     for name in ("a.zip", "b.zip"):
         assert command.main(["release", "--out", str(tmp_path / name)], root) == 0
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
-    assert "2 files" in capsys.readouterr().out
+    assert "3 files" in capsys.readouterr().out
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
-        assert archive.namelist() == [f"finetune-course/{name}" for name in ("README.md", "notebooks/91_grading.ipynb")]
+        names = ("README.md", "data/key_numbers.json", "notebooks/91_grading.ipynb")
+        assert archive.namelist() == [f"finetune-course/{name}" for name in names]
         text = archive.read("finetune-course/notebooks/91_grading.ipynb").decode()
     assert "NotImplementedError" in text and not re.search("hidden_test|SOLUTION|key=len", text)
     source = root / "solutions" / "91_grading.py"

@@ -224,6 +224,37 @@ def test_a_folder_of_broken_files_and_one_innocent(tmp_path):
     assert not (tmp_path / "evil.ipynb").exists()
 
 
+@pytest.mark.slow
+def test_every_broken_form_is_graded_beside_the_others_and_costs_what_is_missing_and_no_more(tmp_path):
+    """All of them handed in at once and taken through the command to the table, as a class is."""
+    handed_in, good = tmp_path / "submissions", tiny.text(tiny.notebook())
+    handed_in.mkdir()
+    expected = {"innocent.ipynb": tiny.FULL, "good.zip/x.ipynb": tiny.FULL}
+    (handed_in / "innocent.ipynb").write_bytes(good)
+    archive(handed_in / "good.zip", {"x.ipynb": good})
+    archive(handed_in / "slip.zip", {"../x.ipynb": good})
+    (handed_in / "big.ipynb").write_bytes(b" " * 50_000_000)
+    (handed_in / "link.ipynb").symlink_to(handed_in / "innocent.ipynb")
+    for change, (answers, _) in CHANGES.items():
+        edition = tiny.notebook()
+        change(edition)
+        (handed_in / f"{change.__name__}.ipynb").write_text(json.dumps(edition), encoding="utf-8")
+        expected[f"{change.__name__}.ipynb"] = tiny.FULL - (tiny.SHARE_POINTS if answers["ex-91-1"] is None else 0)
+    for name, data in READABLE.items():
+        (handed_in / f"{name}.ipynb").write_bytes(data)
+        expected[f"{name}.ipynb"] = tiny.FULL
+    for name, (data, _) in BROKEN.items():
+        (handed_in / f"{name}.ipynb").write_bytes(data)
+    code, printed = tiny.grade(tiny.course(tmp_path / "course"), handed_in, tmp_path / "out", "--jobs", "2")
+    assert code == 0, printed
+    rows = tiny.rows(tmp_path / "out")
+    assert {name: float(row["points"]) for name, row in rows.items() if row["points"] != ""} == expected
+    refused = {name: row["reason"] for name, row in rows.items() if row["points"] == ""}
+    assert set(refused) == {"slip.zip", "big.ipynb", "link.ipynb", *(f"{name}.ipynb" for name in BROKEN)}
+    assert all(reason and "\n" not in reason for reason in refused.values())
+    assert len(list((tmp_path / "out" / "feedback").iterdir())) == len(rows)
+
+
 def test_the_default_limit_takes_a_notebook_with_pictures_and_refuses_50_mb():
     assert 10_000_000 < Limits().notebook < 50_000_000
 

@@ -21,7 +21,7 @@ from notebook_rules import LONGEST_CELL, course, text_before_code
 from tiny_course import ROOT, Index, closed_port, make_wheel
 
 from finetune_course import build_notebooks, publication
-from finetune_course.notebook_build.bootstrap import BEFORE, bootstrap_cells, bootstrap_code
+from finetune_course.notebook_build.bootstrap import BEFORE, bootstrap_cells, bootstrap_code, is_bootstrap
 from finetune_course.notebook_build.source import SourceError, read_source
 from finetune_course.publication import Publication
 from finetune_course.setting_up import hosted
@@ -170,6 +170,24 @@ def test_a_notebook_with_the_cell_is_built_and_the_cell_says_what_it_did(tmp_pat
     (cell,) = [cell for cell in built.cells if cell.source == bootstrap_code(PUBLISHED)]
     assert cell.outputs[0].text == "Not on Colab or Kaggle: the course is here already.\n"
     assert build_notebooks.main(["90", "--check"], tmp_path) == 0
+    # Another tag, then no cell, then the cell again: nothing else is run, and all is current each time.
+    before = without_cell(built)
+    pyproject = tmp_path / "pyproject.toml"
+    for old, new in (("v1.2.0", "v1.3.0"), ("cell = true", "cell = false"), ("cell = false", "cell = true")):
+        pyproject.write_text(pyproject.read_text().replace(old, new))
+        assert build_notebooks.main(["90", "--check"], tmp_path) == 1
+        assert build_notebooks.main(["90", "--no-execute"], tmp_path) == 0
+        assert build_notebooks.main(["90", "--check"], tmp_path) == 0, "".join(capsys.readouterr())
+        again = nbformat.read(tmp_path / "solutions/90_tiny.ipynb", as_version=4)
+        assert without_cell(again) == before
+        said = [output.text for cell in again.cells if is_bootstrap(cell) for output in cell.outputs]
+        assert said == ([] if "false" in new else [cell.outputs[0].text])
+
+
+def without_cell(notebook) -> list:
+    """The outputs of all code cells but the generated one, without their counts."""
+    kept = [cell for cell in notebook.cells if cell.cell_type == "code" and not is_bootstrap(cell)]
+    return [[{**output, "execution_count": None} for output in cell.outputs] for cell in kept]
 
 
 # ---- an environment like Colab's

@@ -134,6 +134,20 @@ def test_only_processes_without_cards_get_another_end():
     assert launch_command("run.yaml", "two_cpus")[-4:] == ["-m", "finetune_course.sft_on_cpus", "--config", "run.yaml"]
 
 
+def test_processes_without_cards_are_told_so_whatever_the_file_says(tmp_path, monkeypatch):
+    """Otherwise each of them trains alone, on all rows, and nothing says so."""
+    from trl.scripts import sft
+
+    from finetune_course import sft_on_cpus
+
+    write_trl_config(tmp_path / "run.yaml", "model", "rows", tmp_path / "out", processes=2, bf16=False, use_cpu=False)
+    monkeypatch.setattr("sys.argv", ["sft_on_cpus", "--config", str(tmp_path / "run.yaml")])
+    given = []
+    monkeypatch.setattr(sft, "main", lambda *arguments: given.extend(arguments))
+    sft_on_cpus.main()
+    assert given[1].use_cpu is True and given[1].per_device_train_batch_size == 2
+
+
 LONGEST = 900
 """Seconds for two processes: a minute on two free cores, most of it imports; many times that on busy ones."""
 
@@ -172,14 +186,17 @@ def test_two_processes_have_the_losses_of_one(tmp_path):
     settings = triage_settings()
     tiny = {**settings, "lora": {**settings["lora"], "layers_to_transform": [1]}}
     # group_by_length makes its groups from one process's batch, so it would put other rows together
-    same = {"train_sampling_strategy": "random", "use_cpu": True, "bf16": False, "save_strategy": "epoch", "seed": 0}
+    same = {"train_sampling_strategy": "random", "bf16": False, "save_strategy": "epoch", "seed": 0}
     same |= {"learning_rate": 0.02, "num_train_epochs": 2}  # a loss that hardly moves would be the same in any case
     environment = {**os.environ, "HF_HOME": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     found = {}
     for processes in (1, 2):
         config, output = tmp_path / f"{processes}.yaml", tmp_path / f"out{processes}"
         places = (tmp_path / "model", tmp_path / "rows", output)
-        write_trl_config(config, *places, processes=processes, settings=tiny, activation_checkpointing=False, **same)
+        # what two processes need for finding each other on CPUs, the command adds to a file that does not say it
+        alone = {"use_cpu": True} if processes == 1 else {}
+        changes = same | alone | {"activation_checkpointing": False}
+        write_trl_config(config, *places, processes=processes, settings=tiny, **changes)
         command = [sys.executable, "-m", "trl.scripts.sft", "--config", str(config)]
         if processes == 2:
             command = [sys.executable, "-m", "accelerate.commands.launch", *launch_command(config, "two_cpus")[2:]]

@@ -5,8 +5,8 @@ import json
 
 import pytest
 import torch
+from record_script import script
 from test_lower_half import pytestmark  # noqa: F401  (the same library warning is let through)
-from test_record_learning_curve import script
 from tiny_training import tiny_model, tiny_tokenizer
 
 from finetune_course import lora_runs, qa_arms
@@ -102,6 +102,36 @@ def test_a_run_repeats_itself_and_is_kept_and_loaded_as_it_was(tiny, tmp_path):
     ended = train_lora(lora_runs.base_model(HW)[0], tokenizer, rows(), HW, **long, after_epoch=stop)
     assert [each[:2] for each in seen] == [(1, 3), (2, 6)] and ended.steps == 6 and not ended.model.training
     assert seen[1][2] == 2 * seen[0][2] == ended.tokens == 2 * first.tokens
+
+
+class PulledOut(Exception):
+    """Somebody pulled the plug."""
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_goes_on_from_its_last_pass_and_ends_as_an_uninterrupted_one(tiny, tmp_path):
+    tiny("record_facts")
+    _, tokenizer = lora_runs.base_model(HW)
+    settings = {"seed": 3, "epochs": 3, "learning_rate": 0.01, "batch": 2, "max_length": 2000}
+    whole = train_lora(lora_runs.base_model(HW)[0], tokenizer, rows(), HW, **settings)
+    seen = []
+
+    def pull(done, so_far):
+        seen.append(done)
+        if done == 2:
+            raise PulledOut
+        return False
+
+    own = settings | {"checkpoints": tmp_path / "running"}
+    with pytest.raises(PulledOut):
+        train_lora(lora_runs.base_model(HW)[0], tokenizer, rows(), HW, **own, after_epoch=pull)
+    before = json.loads((tmp_path / "running" / "seconds.json").read_text())
+    goes_on = train_lora(
+        lora_runs.base_model(HW)[0], tokenizer, rows(), HW, **own, after_epoch=lambda done, run: seen.append(done)
+    )
+    assert seen == [1, 2, 2, 3] and goes_on.steps == whole.steps == 9 and goes_on.tokens == whole.tokens
+    assert torch.equal(lora_weights(goes_on.model), lora_weights(whole.model))
+    assert 0 < before[0] < goes_on.seconds and 0 < before[1] < goes_on.cpu_seconds
 
 
 def test_rows_that_do_not_fit_and_missing_adapters_are_refused_in_one_sentence(tiny, tmp_path):

@@ -1,11 +1,10 @@
 """The recording scripts of notebook 07 from end to end, with a tiny random model in place of the real one."""
 
 import copy
-import importlib.util
-import sys
 
 import pytest
 import torch
+from record_script import script
 from test_few_rows import SHORT
 from test_lower_half import pytestmark  # noqa: F401  (the same library warning is let through)
 from tiny_training import tiny_model, tiny_tokenizer
@@ -15,16 +14,8 @@ from finetune_course.curation_grid import rows_hash
 from finetune_course.data_rounds import error_kinds, mend
 from finetune_course.few_rows import rows_for
 from finetune_course.grid_record import load_record
-from finetune_course.paths import course_root
 from finetune_course.training import triage_settings
 from finetune_course.triage import FIELDS
-
-
-def script(name):
-    spec = importlib.util.spec_from_file_location(name, course_root() / "benchmarks" / f"{name}.py")
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # dataclasses look their module up there
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")

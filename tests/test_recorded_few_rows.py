@@ -1,11 +1,10 @@
 """The records of notebook 07: of this data, complete, chosen on validation, and parts of each come out again."""
 
-import importlib.util
 import os
-import sys
 
 import numpy as np
 import pytest
+from record_script import script
 
 from finetune_course.curation_grid import rows_hash
 from finetune_course.data_rounds import ADDED, START, error_kinds, mend
@@ -24,14 +23,6 @@ SCRIPTS = {
     "small_triage": "record_small_triage",
     "voice_turns": "record_voice_turns",
 }
-
-
-def script(name):
-    path = course_root() / "benchmarks" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # dataclasses look their module up there
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,11 @@
 """The record of the merge: of the shipped adapter, of all test messages, and one part of it comes out again (slow)."""
 
-import importlib.util
 import json
 import re
 from datetime import date
 
 import pytest
+import record_script
 
 from finetune_course.paths import course_root
 from finetune_course.triage import load_split
@@ -15,10 +15,7 @@ COMMAND = "python benchmarks/record_merge.py"
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("record_merge", course_root() / "benchmarks" / "record_merge.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return record_script.script("record_merge")
 
 
 @pytest.fixture(scope="module")

@@ -1,22 +1,16 @@
 """The record of notebook 02's settings: of this data and this model, chosen on validation, and true to its script."""
 
-import importlib.util
 import json
 
 import pytest
-
-from finetune_course.paths import course_root
+import record_script
 
 COMMAND = "python benchmarks/record_small_finetune.py"
 
 
 @pytest.fixture(scope="module")
 def script():
-    path = course_root() / "benchmarks" / "record_small_finetune.py"
-    spec = importlib.util.spec_from_file_location("record_small_finetune", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return record_script.script("record_small_finetune")
 
 
 @pytest.fixture(scope="module")

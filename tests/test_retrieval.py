@@ -1,9 +1,12 @@
 """Ranking measures against hand-worked cases, pieces of pages, made-up vectors, figures and the explorer."""
 
+import itertools
 import math
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 
 from finetune_course import retrieval, retrieval_answers, retrieval_plots, vector_growth
 from finetune_course.kb_questions import Gold, KbQuestion
@@ -189,9 +192,52 @@ def test_figures_have_axes_with_words():
     assert labels == ["policies", "stores", "the question"]
     with pytest.raises(ValueError, match="do not fit"):
         retrieval_plots.map_figure(places, ids)
+    axes = fig.axes[0]
+    assert "only nearness means something" in axes.get_xlabel() and "no unit" in axes.get_ylabel()
+    assert not len(axes.get_xticks()) and not len(axes.get_yticks())
     rows = [{"vectors": 10**n, "exact_ms": n, "index_ms": 1, "recall": 0.9} for n in range(1, 4)]
     axes = retrieval_plots.growth_figure(rows).axes[0]
     assert axes.get_xscale() == "log" and "(ms)" in axes.get_ylabel()
+
+
+def boxes_of(fig, words):
+    """The texts of the first axes whose words are among ``words``, as boxes in pixels; every one must be there."""
+    renderer = FigureCanvasAgg(fig).get_renderer()
+    fig.draw(renderer)
+    texts = [text for text in fig.axes[0].texts if text.get_text() in words]
+    assert len(texts) == len(words)
+    return [Text.get_window_extent(text, renderer) for text in texts]  # without the line that leads to the point
+
+
+@pytest.mark.parametrize("question", [(0, 0), (9, 5), (-9, 5)], ids=["below", "right", "left"])
+def test_ids_of_pages_that_lie_close_are_not_printed_over_each_other(question):
+    """Three pages at nearly one place, and far ones at another: every two labels are apart, and clear of the legend."""
+    ids = ["event-boot-clinic", "repair-boot-sole", "product-bandicoot-boot"]
+    close = np.array([[0.1, 0.2], [0.2, 0.2], [0.15, 0.3]])
+    places = np.vstack([np.random.default_rng(1).uniform(-9, 9, (30, 2)), 9 + 0.1 * close, np.array(question) + close])
+    names = [f"page-{n}" for n in range(33)] + ids
+    fig = retrieval_plots.map_figure(np.vstack([places, [question]]), names, question="Where?", nearest=ids)
+    words = [text.get_text() for text in fig.axes[0].texts]
+    boxes = boxes_of(fig, words)
+    assert set(ids) < set(words)
+    assert not [pair for pair in itertools.combinations(boxes, 2) if pair[0].overlaps(pair[1])]
+    legend = fig.legends[0].get_window_extent()
+    assert not [box for box in boxes if box.overlaps(legend)]
+
+
+def test_every_line_of_the_growth_is_named_and_no_recall_lies_on_a_point():
+    times = {1_000: (4, 6), 5_000: (7, 6), 10_000: (14, 5), 1_000_000: (1765, 10)}
+    rows = [
+        {"vectors": size, "exact_ms": exact, "index_ms": index, "recall": 0.9 + place / 100}
+        for place, (size, (exact, index)) in enumerate(times.items())
+    ]
+    fig = retrieval_plots.growth_figure(rows, limit_ms=50)
+    words = [text.get_text() for text in fig.legends[0].get_texts()]
+    assert len(words) == len(fig.axes[0].lines) == 3 and "50 ms" in words
+    boxes = boxes_of(fig, ["90%", "91%", "92%", "93%"])
+    for size, both in times.items():
+        for point in fig.axes[0].transData.transform([(size, time) for time in both]):
+            assert not [box for box in boxes if box.contains(*point)]
 
 
 def test_the_kinds_of_pages_are_known():

@@ -330,16 +330,21 @@ def test_quieting_twice_adds_nothing(monkeypatch):
 
 
 class FakeDisplay:
-    """Stands in for IPython's display: keeps what is shown and every update."""
+    """Stands in for IPython's display: keeps what is shown and every update; data as such must come with metadata."""
 
     def __init__(self):
         self.shown, self.updates = [], []
 
-    def __call__(self, content, display_id=False):
+    def __call__(self, content, display_id=False, **named):
         assert display_id is True
-        self.shown.append(content)
+        self.shown.append(self.checked(content, **named))
         place = len(self.shown) - 1
-        return SimpleNamespace(update=lambda new: self.updates.append((place, new)))
+        return SimpleNamespace(update=lambda new, **named: self.updates.append((place, self.checked(new, **named))))
+
+    @staticmethod
+    def checked(content, raw=False, metadata=None):
+        assert raw == isinstance(content, dict) == bool(metadata)
+        return content
 
 
 @pytest.fixture
@@ -377,6 +382,10 @@ def test_the_display_is_made_once_updated_and_cleared(screen):
     assert len(screen.shown) == 2 and len(screen.updates) == 2 * 3
     assert "step 1 of 4, loss 1.000" in screen.shown[0].data and "<progress" in screen.shown[0].data
     assert "step 4 of 4, loss 0.250, about 0 s left" in screen.updates[-2][1].data
+    # A picture and not a Figure, which is one line of text where no inline backend was loaded.
+    pictures = [screen.shown[1], *(content for place, content in screen.updates if place == 1)]
+    assert len({picture["image/png"] for picture in pictures}) == 4
+    assert all(picture["image/png"].startswith(b"\x89PNG") for picture in pictures)
     curve.on_train_end(None, state, None)
     last = dict(screen.updates)
     assert {place: content.data for place, content in last.items()} == {0: "", 1: ""}

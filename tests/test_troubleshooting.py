@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from tiny_course import ROOT
 
-from finetune_course import checks_00, predictions, weights
+from finetune_course import checks_00, predictions, progress, weights
 from finetune_course.checking import NotDoneYet
 from finetune_course.claims import load_claims
 from finetune_course.notebook_build import execute
@@ -42,6 +42,12 @@ def written_in(module, words):
         return next(text for text in texts if isinstance(text, str) and words in text)
 
     return look
+
+
+def widget_of_an_ended_kernel(*_):
+    """The words are in the extension with which JupyterLab draws widgets, as it is installed here."""
+    folder = Path(sys.prefix, "share/jupyter/labextensions/@jupyter-widgets/jupyterlab-manager/static")
+    return "\n".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.js")))
 
 
 def unset_up_kernel(*_):
@@ -75,6 +81,14 @@ def damaged_progress(monkeypatch, folder):
     (folder / "predictions.json").write_text("{")
     told = []
     predictions.load_predictions(load_claims(), folder / "predictions.json", told.append)
+    return told[0]
+
+
+def damaged_checks(monkeypatch, folder):
+    monkeypatch.delenv("COURSE_HEADLESS", raising=False)
+    (folder / "checks.json").write_text("{")
+    told = []
+    progress.passed_checks(folder / "checks.json", told.append)
     return told[0]
 
 
@@ -135,6 +149,10 @@ ROWS = {
         unwritten_exercise,
         "test_student_notebooks.py::test_an_unmodified_notebook_stops_at_its_first_exercise",
     ),
+    "Error displaying widget: model not found": (
+        widget_of_an_ended_kernel,
+        "test_browser.py::test_sliders_of_an_ended_kernel_say_so_and_come_back",
+    ),
     "the kernel died": (
         written_in(execute, "the kernel died"),
         "test_run_notebooks.py::test_a_failure_names_notebook_cell_and_error_and_the_others_still_run",
@@ -146,6 +164,14 @@ ROWS = {
     "Your file of predictions was damaged": (
         damaged_progress,
         "test_predictions.py::test_a_damaged_file_is_kept_aside_and_said_in_one_sentence",
+    ),
+    "Your file of passed checks was damaged": (
+        damaged_checks,
+        "test_progress.py::test_a_damaged_file_is_kept_aside_and_said_in_one_sentence",
+    ),
+    "Passed, but that could not be noted": (
+        written_in(progress, "Passed, but that could not be noted"),
+        "test_progress.py::test_where_nothing_can_be_written_the_check_passes_and_says_so",
     ),
     "This run-time has no GPU": (
         lambda *_: hosted.gpu_sentence("Colab", []),

@@ -301,8 +301,8 @@ def test_a_variant_is_released_with_the_instructors_edition_beside_it(place):
         student = {name: archive.read(name).decode() for name in archive.namelist()}
     with zipfile.ZipFile(folder / "student-instructor.zip") as archive:
         kept = {name.partition("/")[2]: archive.read(name).decode() for name in archive.namelist()}
-    assert list(student) == ["finetune-course/notebooks/91_grading.ipynb"]
-    (text,) = student.values()
+    assert list(student) == ["finetune-course/data/key_numbers.json", "finetune-course/notebooks/91_grading.ipynb"]
+    text = student["finetune-course/notebooks/91_grading.ipynb"]
     mark = Variant("autumn-4711").mark
     assert mark in text and "In this variant" in text and "autumn" not in text
     assert not any(word in text for word in ("SOLUTION", "HIDDEN", "hidden", "public_tests"))

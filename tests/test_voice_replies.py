@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from test_recorded_few_rows import script
+from record_script import script
 
 from finetune_course import voice
 from finetune_course.grid_record import load_record

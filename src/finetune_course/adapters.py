@@ -11,12 +11,12 @@ from typing import Any
 import pandas as pd
 
 from .evaluate import percent
-from .paths import cache_dir, course_root, data_path
+from .paths import course_root, data_path, own_models_dir
 
 
 def own_adapter_folder(task: str) -> Path:
     """Where the adapter trained on this machine for ``task`` is kept (in the cache folder); created if need be."""
-    folder = cache_dir() / "adapters" / task
+    folder = own_models_dir() / "adapters" / task
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

@@ -18,6 +18,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from finetune_course.notebook_build import freshness
+from finetune_course.notebook_build.bootstrap import is_bootstrap, run_alone
 from finetune_course.notebook_build.execute import (
     CellProgress,
     cell_name,
@@ -26,9 +27,10 @@ from finetune_course.notebook_build.execute import (
     warm_font_cache,
 )
 from finetune_course.notebook_build.outputs import drop_widget_views, output_problems
-from finetune_course.notebook_build.source import Edition, SourceError, editions, read_source
+from finetune_course.notebook_build.source import Edition, SourceError, editions, grading, read_source, visible_lines
 from finetune_course.notebook_build.student import as_text, student_edition
 from finetune_course.paths import course_root
+from finetune_course.publication import PublicationError
 
 CHOICES_OF_A_READER = ("COURSE_MODEL", "COURSE_PROFILE")
 """Variables that change a notebook's numbers; a build forgets them, so that what is saved is the default course."""
@@ -39,7 +41,11 @@ def main(arguments: Sequence[str] | None = None, root: Path | None = None) -> in
     parser = argparse.ArgumentParser(prog="python -m finetune_course.build_notebooks", description=__doc__)
     parser.add_argument("numbers", nargs="*", metavar="NN", help="notebooks by number, such as 06; all by default")
     parser.add_argument("--check", action="store_true", help="execute nothing; exit with 1 when anything is stale")
-    parser.add_argument("--no-execute", action="store_true", help="keep stored outputs where no code cell has changed")
+    parser.add_argument(
+        "--no-execute",
+        action="store_true",
+        help="keep stored outputs where no code cell has changed, but for hidden tests",
+    )
     options = parser.parse_args(arguments)
     try:
         root = root or course_root()
@@ -65,7 +71,7 @@ def executed_solution(edition: Edition, source: NotebookNode, report=lambda prog
         result = execute(
             source,
             edition.source.parent,
-            headless_environment(forget=CHOICES_OF_A_READER),
+            headless_environment({"FINETUNE_COURSE_OWN_MODELS": folder}, forget=CHOICES_OF_A_READER),
             on_cell=report,
             record=(Path(folder) / "reads.txt", edition.root),
         )
@@ -83,17 +89,44 @@ def executed_solution(edition: Edition, source: NotebookNode, report=lambda prog
 
 
 def with_stored_outputs(source: NotebookNode, stored: NotebookNode) -> NotebookNode | None:
-    """``source`` with the outputs of an earlier run, or None when any code cell differs from what was run."""
-    ran = [cell for cell in stored.cells if cell.cell_type == "code"]
+    """``source`` with the outputs of an earlier run, or None when any code cell differs from what was run.
+
+    Two things may differ. Hidden tests print nothing, and the tests run every exercise with its solution. The generated
+    cell for Colab and Kaggle does nothing elsewhere: where it is new or has another address or tag, it alone is run.
+    """
     now = nbformat.from_dict(source)
-    code = [cell for cell in now.cells if cell.cell_type == "code"]
-    if [cell.source for cell in code] != [cell.source for cell in ran]:
+    code, ran = ([cell for cell in notebook.cells if cell.cell_type == "code"] for notebook in (now, stored))
+    generated, before = ([cell for cell in cells if is_bootstrap(cell)] for cells in (code, ran))
+    changed = [cell.source for cell in generated] != [cell.source for cell in before]
+    kept, olds = ([cell for cell in cells if not (changed and is_bootstrap(cell))] for cells in (code, ran))
+    if [_shown(cell) for cell in kept] != [_shown(cell) for cell in olds]:
         return None
-    for cell, old in zip(code, ran, strict=True):
+    for cell, old in zip(kept, olds, strict=True):
         cell.outputs, cell.execution_count = old.outputs, old.execution_count
+    if changed:
+        for cell in generated:
+            cell.outputs = run_alone(cell)
+        _count_anew(code, len(generated) - len(before))
     if "finetune_course" in stored.metadata:
         now.metadata["finetune_course"] = stored.metadata["finetune_course"]
     return now
+
+
+def _shown(cell: NotebookNode) -> list[str]:
+    """A code cell's lines as far as they can print: a graded cell's without its hidden tests."""
+    return visible_lines(cell) if grading(cell).get("grade") else cell.source.split("\n")
+
+
+def _count_anew(code: list[NotebookNode], more: int) -> None:
+    """Execution counts after the generated cell came, went or changed: it takes its place, the others move by it."""
+    for place, cell in enumerate(code, 1):
+        if is_bootstrap(cell):
+            cell.execution_count = place
+        elif cell.execution_count is not None:
+            cell.execution_count += more
+            for output in cell.outputs:
+                if output.output_type == "execute_result":
+                    output.execution_count = cell.execution_count
 
 
 def _build(edition: Edition, run: bool) -> int:
@@ -108,7 +141,7 @@ def _build(edition: Edition, run: bool) -> int:
             solution = with_stored_outputs(source, nbformat.read(edition.solution, as_version=nbformat.NO_CONVERT))
         else:
             solution = None
-    except SourceError as error:
+    except (SourceError, PublicationError) as error:
         print(error, file=sys.stderr)
         return 1
     if solution is None:

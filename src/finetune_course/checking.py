@@ -13,6 +13,7 @@ A learner sees the sentence alone. For nbgrader, nbclient and nbval the exceptio
 
 from __future__ import annotations
 
+import contextvars
 import copy
 import functools
 import math
@@ -20,6 +21,8 @@ import numbers
 import reprlib
 from collections.abc import Callable
 from typing import Any
+
+from . import progress
 
 STUB = 'raise NotImplementedError("Exercise not done yet: replace this line with your code.")'
 """The line that stands in the student edition where the solution was (``build_notebooks`` writes it)."""
@@ -44,6 +47,10 @@ class WrongAnswer(CheckProblem):
     """The exercise was attempted; the sentence names the likely misconception."""
 
 
+_running: contextvars.ContextVar[str | None] = contextvars.ContextVar("check", default=None)
+"""The number of the check that is at work."""
+
+
 def passed(lesson: str) -> None:
     """Print the line of success: a tick and something the right answer has shown."""
     print(f"✓ {lesson}")
@@ -53,12 +60,15 @@ def check(number: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Decorator of a check function: every problem leaves it with the exercise's number, none with a traceback.
 
     ``number`` is written as in the heading, for example ``"3.1"``. The decorated function's first argument is the
-    learner's answer (a function). Raises ``NotDoneYet`` or ``WrongAnswer`` only, whatever happens inside.
+    learner's answer (a function). Raises ``NotDoneYet`` or ``WrongAnswer`` only, whatever happens inside. One that
+    passes is noted for the learner (``progress``), unless another check has called it to learn its opinion.
     """
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
         def guarded(answer: Any = ..., *more: Any, **named: Any) -> None:
+            outermost = _running.get() is None
+            token = _running.set(number)
             try:
                 _refuse_placeholder(answer)
                 function(answer, *more, **named)
@@ -72,6 +82,10 @@ def check(number: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
                     f"Exercise {number} is not right yet. What your code returned could not be compared with the "
                     f"expected value ({_describe(error)}): look at the type and shape of the expected output."
                 ) from error
+            finally:
+                _running.reset(token)
+            if outermost:
+                progress.keep(number)
 
         guarded.exercise = number
         return guarded
@@ -196,7 +210,7 @@ def _short(value: Any) -> str:
 
 
 def _stopped(error: BaseException, inputs: tuple, named: dict) -> str:
-    return f"Your code stopped with {_describe(error)} when it was given {_call_text(inputs, named)}."
+    return f"Your code stopped with {_describe(error).rstrip('.')} when it was given {_call_text(inputs, named)}."
 
 
 def _call_text(inputs: tuple, named: dict) -> str:

@@ -71,13 +71,11 @@ def causal_attention(answer: Callable[..., Any]) -> None:
     require(not found.isnan().any(), nan)
     scores = q @ k.transpose(-2, -1)
     scaled, later = scores / math.sqrt(8), torch.ones(4, 4, dtype=torch.bool).triu(1)
-    closed = scaled.masked_fill(later, -torch.inf)
+    closed, turned, near = (scaled.masked_fill(mask, -torch.inf) for mask in (later, later.T, later.triu(2)))
     wrong = (
         (scaled.softmax(-1) @ v, "The future is visible: no score of a later position was masked."),
-        (
-            scaled.masked_fill(later.T, -torch.inf).softmax(-1) @ v,
-            "The mask is the wrong way round: it hides the past and shows the future.",
-        ),
+        (turned.softmax(-1) @ v, "The mask is the wrong way round: it hides the past and shows the future."),
+        (near.softmax(-1) @ v, "Each position sees the next token too: the mask is one off, it begins at triu(1)."),
         (
             scaled.softmax(-1).masked_fill(later, 0) @ v,
             "You masked after softmax: the weights of a row no longer sum to 1. Mask the scores, with minus infinity.",

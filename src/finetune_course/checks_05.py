@@ -23,6 +23,10 @@ _BOTH_ZERO = (
 )
 _OTHER_ZERO = "B is random and A zero. That starts equal too, but here, as in PEFT, A is the random one and B is zero."
 _NOT_EQUAL = "A new layer should give exactly what its base gives: start B at zero."
+_NO_GRAD = (
+    "A parameter is filled in place while gradients are recorded, which torch refuses: fill the tensor before it "
+    "becomes a parameter, or inside `with torch.no_grad():`, as nn.init's functions do."
+)
 _COPY = "Keep the layer that was given, as `self.base`: a copy would take its memory a second time."
 
 
@@ -33,7 +37,7 @@ def lora_linear(answer: Callable[[nn.Linear, int, float], Any]) -> None:
         torch.manual_seed(0)
         base = nn.Linear(4, 3)
         before = [weight.detach().clone() for weight in base.parameters()]
-        layer = ask(lambda: answer(base, 2, 6.0))
+        layer = _made(answer, base)
         require(isinstance(layer, nn.Module), "LoRALinear should be an nn.Module: `class LoRALinear(nn.Module)`.")
         require(getattr(layer, "base", None) is base, _COPY)
         frozen = not any(weight.requires_grad for weight in base.parameters())
@@ -46,6 +50,15 @@ def lora_linear(answer: Callable[[nn.Linear, int, float], Any]) -> None:
         _learns(layer)
         _batch(ask(lambda: answer(nn.Linear(6, 5, bias=False), 4, 2.0)))
     passed("at the start nothing changes, bit for bit; then A and B learn, and the base stays as it was.")
+
+
+def _made(answer: Callable[[nn.Linear, int, float], Any], base: nn.Linear) -> Any:
+    try:
+        return ask(lambda: answer(base, 2, 6.0))
+    except WrongAnswer as problem:
+        in_place = "leaf Variable" in str(problem) or "leaf variable" in str(problem)
+        require(not in_place, _NO_GRAD)
+        raise
 
 
 def _matrices(layer: nn.Module) -> None:
@@ -154,6 +167,8 @@ def merged_weight(answer: Callable[..., Any]) -> None:
     require(
         _shape(found) == (4, 4), f"The merged weight should have the shape of the old one, (4, 4): {_shape(found)}."
     )
+    kind = f"The weight is float32 and your result {str(found.dtype).removeprefix('torch.')}: keep the type."
+    require(found.dtype == weight.dtype, kind)
     for wrong, sentence in (
         (3 * correction, "That is the correction alone: add it to the weight."),
         (weight, "That is the old weight, unchanged."),

@@ -95,12 +95,18 @@ def training_memory(answer: Callable[..., Any]) -> None:
 
 
 def _parts(value: Any) -> dict[str, Any]:
+    parts = memory_parts(value)
+    in_gb = "That is in MB or GB: return bytes, and divide only when you print."
+    refuse(parts["total"], *((980 / unit, in_gb) for unit in (1e6, 1e9, 2**20, 2**30)))
+    return parts
+
+
+def memory_parts(value: Any) -> dict[str, Any]:
+    """An answer that is a dictionary of a run's memory, with exactly the keys that 05's and 06's exercises name."""
     keys = ("weights", "gradients", "optimiser", "total")
     require(isinstance(value, dict), f"Return a dictionary with the keys {', '.join(keys)}.")
     require("optimizer" not in value, "The key is spelt `optimiser` in this course.")
     missing = [key for key in keys if key not in value]
     require(not missing, f"The dictionary lacks {' and '.join(missing)}: its keys are {', '.join(keys)}.")
     require(len(value) == len(keys), f"The dictionary has more than its keys {', '.join(keys)}: leave the rest out.")
-    in_gb = "That is in MB or GB: return bytes, and divide only when you print."
-    refuse(value["total"], *((980 / unit, in_gb) for unit in (1e6, 1e9, 2**20, 2**30)))
     return value

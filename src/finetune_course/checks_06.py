@@ -10,6 +10,7 @@ import torch
 from torch.nn.functional import cross_entropy, log_softmax
 
 from .checking import WrongAnswer, ask, check, passed, refuse, require, require_close
+from .checks_05_sizes import memory_parts
 
 MODEL = 134_515_008
 """Parameters of SmolLM2-135M."""
@@ -246,7 +247,7 @@ def training_memory(answer: Callable[..., Any]) -> None:
 
     A dictionary with the keys weights, gradients, optimiser and total. Gradients and moments are float32.
     """
-    parts = _parts(ask(answer, 1000, 30, weight_bytes=2))
+    parts = memory_parts(ask(answer, 1000, 30, weight_bytes=2))
     refuse(
         parts["weights"],
         (2060, "Are the trainable weights counted twice? `parameters` already holds them: 1000 · 2 bytes."),
@@ -274,18 +275,8 @@ def training_memory(answer: Callable[..., Any]) -> None:
     )
     require_close(parts["optimiser"], 240, "Two float32 moments for each of the 30 trainable weights.")
     require_close(parts["total"], 2360, "The total is the sum of the three parts.")
-    full, lora = (_parts(ask(answer, MODEL + extra, extra or MODEL)) for extra in (0, 2_442_240))
+    full, lora = (memory_parts(ask(answer, MODEL + extra, extra or MODEL)) for extra in (0, 2_442_240))
     require_close(full["total"], 16 * MODEL, "weight_bytes should be 4 where it is not given: 4 + 4 + 8 a weight.", 1)
     require_close(lora["total"], 577_135_872, "LoRA on SmolLM2-135M, weights in float32, takes 577,135,872 bytes.", 1)
     saved = f"{full['total'] / 1e9:.2f} GB and LoRA {lora['total'] / 1e9:.2f} GB"
     passed(f"full fine-tuning takes {saved}. A measured peak is higher: activations and the libraries come on top.")
-
-
-def _parts(value: Any) -> dict[str, Any]:
-    keys = ("weights", "gradients", "optimiser", "total")
-    require(isinstance(value, dict), f"Return a dictionary with the keys {', '.join(keys)}.")
-    require("optimizer" not in value, "The key is spelt `optimiser` in this course.")
-    missing = [key for key in keys if key not in value]
-    require(not missing, f"The dictionary lacks {' and '.join(missing)}: its keys are {', '.join(keys)}.")
-    require(len(value) == len(keys), f"The dictionary has more than its keys {', '.join(keys)}: leave the rest out.")
-    return value

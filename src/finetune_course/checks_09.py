@@ -20,6 +20,11 @@ _DISTANCE = (
 )
 _SCORES = "Return the rows' numbers, counted from 0, and not their cosines."
 _ABSOLUTE = "A cosine of -1 points the opposite way: do not take the absolute value, it is the farthest row of all."
+_RANK_FROM_0 = "Did you count the ranks from 0? The first place is rank 1, and counts 1."
+_RUNNING_SUM = "Is each piece added to the running sum, and asked *before* it is taken?"
+_ONE_RIGHT_PAGE = (
+    "Did you look at one right page only, such as `gold[0]`? The third question has two, and each question has its own."
+)
 
 
 @check("9.1")
@@ -33,6 +38,7 @@ def cosine_search(answer: Callable[..., Any]) -> None:
     require(found != [2, 0, 1, 3], _ASCENDING)
     require(found != [3, 1, 2, 0], _DISTANCE)
     require(set(found[:2]) != {2, 3}, _ABSOLUTE)
+    require(found != [4, 2, 1, 3], f"Did you count rows from 1? The first row is row 0; your order is {found}.")
     require(found == [3, 1, 0, 2], f"Expected the rows in the order [3, 1, 0, 2]; yours is {found}.")
     require(
         _row_numbers(ask(answer, 10 * question, rows, 2), 2) == [3, 1],
@@ -69,31 +75,45 @@ def recall_and_mrr(answer: Callable[..., Any]) -> None:
     """
     ranked = [["a", "b", "c", "d"], ["b", "c", "a", "d"], ["c", "d", "b", "a"], ["b", "d"]]
     gold = [["a"], ["a"], ["a", "c"], ["x"]]
-    recall, mrr = _two_numbers(ask(answer, ranked, gold, 2))
-    # recall@2: 1, 0, 1/2, 0; reciprocal ranks: 1, 1/3, 1, 0
+    try:
+        recall, mrr = _two_numbers(ask(answer, ranked, gold, 2))
+    except WrongAnswer as problem:
+        require(not isinstance(problem.__cause__, ZeroDivisionError), f"Your code divided by zero. {_RANK_FROM_0}")
+        raise
+    wider, _ = _two_numbers(ask(answer, ranked, gold, 3))
+    # recall@2: 1, 0, 1/2, 0; recall@3: 1, 1, 1/2, 0; reciprocal ranks: 1, 1/3, 1, 0
+    require(
+        not _near(recall, 7 / 12) or not _near(mrr, 0.375),
+        "Is the order recall first, reciprocal rank second?",
+    )
+    require(not _near(recall, 0.5) or not _near(mrr, 7 / 9), "Did you leave the question out that found nothing?")
+    # One right page only gives a recall@2 of 1/4, as precision does; a recall@3 tells them apart: 1/2, precision 1/4.
+    require(not _near(recall, 0.25) or not _near(wider, 0.5), _ONE_RIGHT_PAGE)
     refuse(
         recall,
         (0.5, "Did you count a question as found when *any* right page is there? Of two right pages one was found: ½."),
         (0.25, "Did you divide by k? That is precision. Recall asks how many of the *right pages* were found."),
-        (0.5 / 1, "Of two right pages one was found: that question counts one half."),
         (1.5, "That is the sum over the questions: take the mean."),
         (37.5, "That is a percentage: return a share between 0 and 1."),
         (0.4, "Did you add up right pages over all questions? Work out one recall a question, then take the mean."),
     )
-    require(not _near(recall, 0.5) or not _near(mrr, 7 / 9), "Did you leave the question out that found nothing?")
     require_close(recall, 0.375, "The four questions have a recall@2 of 1, 0, ½ and 0.")
     refuse(
         mrr,
         ((1 + 1 / 3 + 1) / 3, "You left the question out whose page was not found: it counts 0, and is divided by."),
         ((1 / 2 + 1 / 4 + 1 / 2) / 4, "Did you add one to the rank twice? The first place is rank 1, and counts 1."),
         (0.5, "Did you look at the first k only? The reciprocal rank looks at the whole list."),
+        ((1 + 1 / 3 + 1 / 4) / 4, _ONE_RIGHT_PAGE),
+        # A rank of 0 is what 1 / rank cannot take: it may have become 0, 1 or (with NumPy) infinity.
+        ((0 + 1 / 2 + 0) / 4, _RANK_FROM_0),
+        ((1 + 1 / 2 + 1) / 4, _RANK_FROM_0),
+        (math.inf, _RANK_FROM_0),
         ((1 + 1 / 3 + 5 / 8) / 4, "With two right pages the *first* one counts: no mean over both."),
         ((1 + 3 + 1) / 4, "That is the mean rank: take 1 / rank, question by question."),
         (4 / 5, "That is one over the mean rank: take 1 / rank for each question first, then the mean."),
     )
     require_close(mrr, 7 / 12, "The four questions have reciprocal ranks of 1, ⅓, 1 and 0.")
-    recall, _ = _two_numbers(ask(answer, ranked, gold, 3))
-    require_close(recall, 0.625, "With k=3 the four questions have a recall of 1, 1, ½ and 0: use the k that is given.")
+    require_close(wider, 0.625, "With k=3 the four questions have a recall of 1, 1, ½ and 0: use the k that is given.")
     again = _two_numbers(ask(answer, [["p"], ["q", "p"]], [["p"], ["p"]], 5))
     require(
         _near(again[0], 1) and _near(again[1], 0.75),
@@ -176,9 +196,19 @@ def within_budget(answer: Callable[..., Any]) -> None:
 
     pieces = ["one two three", "12345 67", "six", "a b c d e f g h i"]  # 3, 7, 1 and 9 tokens; 3, 2, 1 and 9 words
     kept = _pieces(ask(answer, pieces, count, 20, 8))
+    if kept == pieces:
+        # Without `reserved`, 14 tokens would hold three pieces; without a running sum, or with one that is looked at
+        # too late, it is all four or two.
+        no_reserve = _pieces(ask(answer, pieces, count, 14, 5)) == pieces[:3]
+        raise WrongAnswer(
+            "Nothing was left out: the pieces have 20 tokens together, and 12 are free. "
+            + ("Is `reserved` subtracted?" if no_reserve else _RUNNING_SUM)
+        )
+    # These have 13, 8 and 3 characters: the first alone is too long then, or is left out.
     require(
-        kept != pieces[:3] + pieces[3:] and kept != pieces,
-        "Nothing was left out: the pieces have 20 tokens together, and 12 are free. Is `reserved` subtracted?",
+        kept not in ([], pieces[1:3]),
+        "The first piece was left out, though 12 tokens are free and it has 3. Did you count characters? Ask `count`, "
+        "and not `len`.",
     )
     require(
         all(piece in pieces for piece in kept),
@@ -188,12 +218,12 @@ def within_budget(answer: Callable[..., Any]) -> None:
     kept = _pieces(ask(answer, pieces, count, 14, 5))
     require(
         kept != ["one two three", "12345 67", "six"],
-        "Did you count words (or characters)? Ask `count`: '12345 67' has two words and seven tokens.",
+        "Did you count words? Ask `count`: '12345 67' has two words and seven tokens.",
     )
     require(
         kept != ["one two three", "six"],
         "You left out a piece that does not fit and went on with worse ones. Stop there: what follows is less likely "
-        "to answer the question, and a page's beginning would be missing without a trace.",
+        "to answer the question.",
     )
     require(
         kept == ["one two three"], f"With 9 tokens free only the first piece (3) fits before the second (7); {kept}."

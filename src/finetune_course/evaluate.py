@@ -97,6 +97,23 @@ def paired_difference(
     return Interval(value, max(-1.0, value - unseen), min(1.0, value + unseen))
 
 
+def separate_difference(a: Sequence[float], b: Sequence[float]) -> Interval:
+    """Difference of two shares with its interval, where the messages differ and nothing can be paired.
+
+    ``a`` and ``b`` are (mean, low, high) of two shares of separate samples, as ``interval`` gives them; the ends of
+    the difference are put together from theirs (Newcombe 1998, method 10). Where both answered the same messages,
+    ``paired_difference`` is narrower. Raises ValueError where an interval does not hold its mean.
+    """
+    first, second = Interval(*a), Interval(*b)
+    for name, given in (("a", first), ("b", second)):
+        if not given.low <= given.mean <= given.high:
+            raise ValueError(f"{name} should be (mean, low, high), in this order, and is {tuple(given)}.")
+    difference = first.mean - second.mean
+    below = np.hypot(first.mean - first.low, second.high - second.mean)
+    above = np.hypot(first.high - first.mean, second.mean - second.low)
+    return Interval(difference, difference - float(below), difference + float(above))
+
+
 def field_f1(answers: Sequence[str], records: Sequence[Record]) -> pd.DataFrame:
     """Accuracy, precision, recall and F1 of every field; index ``field``, values from 0 to 1.
 

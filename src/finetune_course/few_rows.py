@@ -18,7 +18,7 @@ from trl import SFTConfig
 from .completion_trainer import CompletionTrainer, triage_trainer
 from .generation import answer_all
 from .hardware import Hardware
-from .lower_half import LowerHalf, SeveralEpochsTrainer
+from .lower_half import SeveralEpochsTrainer
 from .training import prompt_completion, triage_settings
 from .weights import weights
 
@@ -53,12 +53,11 @@ class FewRows:
     def __init__(self, tokenizer, hw: Hardware, model=None):
         self.tokenizer, self.hw = tokenizer, hw
         self.model = model or AutoModelForCausalLM.from_pretrained(weights(), dtype=hw.dtype).to(hw.device)
-        self.depth = min(triage_settings()["lora"]["layers_to_transform"])
         self.forget()
 
     def forget(self) -> None:
         """Let go of the lower layers' states."""
-        self.lower_half = LowerHalf(self.model.model, self.depth)
+        self.known_states: dict = {}
 
     @contextmanager
     def lora(self, rows: Sequence[Record], seed: int, steps: int, rate: float | None = None) -> Iterator[Any]:
@@ -71,7 +70,7 @@ class FewRows:
                 self.model, self.tokenizer, list(rows), self.hw, SeveralEpochsTrainer, output_dir=folder, seed=seed,
                 max_steps=steps, per_device_train_batch_size=BATCH, logging_strategy="no", **changed,
             )  # fmt: skip
-            trainer.lower_half = self.lower_half
+            trainer.known_states = self.known_states
             trainer.remove_callback(PrinterCallback)
             trainer.train()
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +23,7 @@ from .grid_record import GridRecord, Run
 from .hardware import Hardware
 from .kb_questions import KbQuestion, is_right, load_kb_questions
 from .paths import data_path
-from .training import triage_settings
+from .training import training_identity
 
 Rows = Sequence[dict[str, Any]]
 
@@ -31,11 +32,6 @@ Rows = Sequence[dict[str, Any]]
 def kb_settings() -> dict[str, Any]:
     """The settings of data/kb/training.yaml: seeds, ``room`` (tokens of pieces in a prompt), reader, facts."""
     return yaml.safe_load(data_path("kb", "training.yaml").read_text(encoding="utf-8"))
-
-
-def training_identity() -> dict[str, Any]:
-    """The settings of the LoRA and of the trainer that decide a run: those of the triage run but for its sizes."""
-    return {name: value for name, value in triage_settings().items() if name not in ("live", "recorded")}
 
 
 class KbBench:
@@ -101,11 +97,20 @@ class KbBench:
                 lora_runs.save_adapter(run.model, folders[done], about | {"epochs": done, "cost": run.cost()})
             return done >= max(folders)
 
+        running = self._running(about)
         lora_runs.train_lora(
             model, tokenizer, rows, self.hw, seed=seed, epochs=schedule, learning_rate=self.own["learning_rate"],
             batch=self.own["batch"], max_length=10_000 if self.tiny else self.own["max_length"], after_epoch=look,
-            known_states=self.states,
+            known_states=self.states, checkpoints=running,
         )  # fmt: skip
+        shutil.rmtree(running)
+
+    def _running(self, about: dict[str, Any]) -> Path:
+        """The folder in which this very training is kept pass by pass, so that an interrupted one goes on."""
+        told = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
+        folder = self.adapters / f"running-{self.name}-{told}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def ship(self, task: str, model, folder: Path, run: Run) -> None:
         """Put the adapter of ``folder`` under data/adapters, with how it came to be; not from a tiny run."""

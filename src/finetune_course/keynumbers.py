@@ -6,10 +6,13 @@ as JSON under a MIME type of our own. A notebook opened on GitHub or in JupyterL
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import asdict, dataclass
 
 MIME = "application/vnd.finetune-course.keynumbers+json"
+RELEASED = "data/key_numbers.json"
+"""The student edition's copy of what the solutions' outputs hold: notebook → its key numbers."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ def _digits(value: float) -> str:
 def saved(notebook: str) -> list[KeyNumber]:
     """The key numbers in a solution's saved outputs, such as ``saved("03_prompting_first")``.
 
+    In the student edition, which has no solutions, they come from the file that ``release`` puts beside the data.
     Raises FileNotFoundError with one sentence when that notebook is not there.
     """
     import nbformat
@@ -71,7 +75,11 @@ def saved(notebook: str) -> list[KeyNumber]:
     from .paths import course_root
 
     path = course_root() / "solutions" / f"{notebook}.ipynb"
-    if not path.is_file():
+    if path.is_file():
+        cells = nbformat.read(path, as_version=4).cells
+        return [number for cell in cells if cell.cell_type == "code" for number in collect(cell.outputs)]
+    released = course_root() / RELEASED
+    rows = json.loads(released.read_text(encoding="utf-8")).get(notebook) if released.is_file() else None
+    if rows is None:
         raise FileNotFoundError(f"The executed notebook solutions/{notebook}.ipynb is missing: build it first.")
-    cells = nbformat.read(path, as_version=4).cells
-    return [number for cell in cells if cell.cell_type == "code" for number in collect(cell.outputs)]
+    return [KeyNumber(**row) for row in rows]

@@ -114,7 +114,8 @@ def write_rows(folder: str | Path, rows: Iterable[Mapping[str, Any]]) -> int:
 def launch_command(config: str | Path, name: str) -> list[str]:
     """``accelerate launch`` with data/accelerate/NAME.yaml and TRL's own SFT script on a configuration file.
 
-    Without graphics cards the script is started through ``sft_on_cpus``, so that both processes come to an end.
+    Without graphics cards the script is started through ``sft_on_cpus``, so that both processes find each other and
+    come to an end.
     """
     script = "finetune_course.sft_on_cpus" if name == "two_cpus" else "trl.scripts.sft"
     module = ["-m", script, "--config", str(config)]

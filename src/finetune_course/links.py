@@ -57,7 +57,11 @@ def main(arguments: Sequence[str] | None = None, root: Path | None = None) -> in
         return 1
     print(f"README.md: badges for {changed.repository or 'no address yet'}, release {changed.release}.")
     if changed != now and changed.bootstrap_cell:
-        print("The notebooks hold the old address: run python -m finetune_course.build_notebooks.")
+        print("The notebooks hold the old address: run python -m finetune_course.build_notebooks --no-execute.")
+    if changed.repository and not changed.bootstrap_cell:
+        print(
+            "Notebooks without the cell for Colab and Kaggle: set bootstrap_cell = true in pyproject.toml, then build."
+        )
     return 0
 
 

@@ -50,12 +50,15 @@ class LiveLoss(TrainerCallback):
     def _draw(self, total_steps: int) -> None:
         left = self.seconds[-1] / (self.steps[-1] - self._first_step) * (total_steps - self.steps[-1])
         words = f"step {self.steps[-1]} of {total_steps}, loss {self.losses[-1]:.3f}, about {left:.0f} s left"
-        shown = [HTML(f"<progress value='{self.steps[-1]}' max='{total_steps}'></progress> {words}"), self.figure()]
+        line = HTML(f"<progress value='{self.steps[-1]}' max='{total_steps}'></progress> {words}")
+        alt = f"Training loss against the optimiser step, up to step {self.steps[-1]} of {total_steps}."
+        data, metadata = plots.picture(self.figure(), alt)
         if self._handles:
-            for handle, content in zip(self._handles, shown, strict=True):
-                handle.update(content)
+            self._handles[0].update(line)
+            self._handles[1].update(data, metadata=metadata, raw=True)
         else:
-            self._handles = [display(content, display_id=True) for content in shown]
+            first = display(line, display_id=True)
+            self._handles = [first, display(data, metadata=metadata, raw=True, display_id=True)]
         self._drawn = time.perf_counter()
 
     def figure(self, smooth: int = 8) -> Figure:

@@ -21,6 +21,7 @@ from peft import LoraConfig, PeftModel
 from peft.optimizers import create_loraplus_optimizer
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, TrainerCallback, set_seed
+from transformers.trainer_utils import get_last_checkpoint
 from trl import SFTConfig
 
 from .hardware import Hardware
@@ -71,12 +72,15 @@ def train_lora(
     max_steps: int = -1,
     after_epoch: Callable[[int, Trained], bool] | None = None,
     known_states: dict | None = None,
+    checkpoints: Path | None = None,
 ) -> Trained:
     """Train a LoRA on ``rows`` (TRL's prompt-completion form); a model that has one already is trained further.
 
     ``after_epoch`` is called after each pass, with the number of passes done and the run so far (its model in training
     mode); where it returns True the run ends there, on the schedule of all ``epochs``. ``known_states``: a dictionary
-    for the states below the adapters, which runs of one base model may share (4 bytes × 576 a token).
+    for the states below the adapters, which runs of one base model may share (4 bytes × 576 a token). ``checkpoints``:
+    a folder for this run alone, in which it is kept after each pass; where an interrupted run lies there, it goes on
+    from its last pass, and its seconds are counted too. The caller removes the folder once the run is kept elsewhere.
 
     Rows longer than ``max_length`` tokens would lose the end of their answer, so they are refused: ValueError. So are
     no rows at all.
@@ -97,7 +101,8 @@ def train_lora(
     has_one = isinstance(model, PeftModel)
     with tempfile.TemporaryDirectory() as folder:
         own = settings["trainer"] | {
-            "save_strategy": "no", "activation_checkpointing": False, "output_dir": folder, "seed": seed,
+            "save_strategy": "epoch" if checkpoints else "no", "save_total_limit": 1, "seed": seed,
+            "activation_checkpointing": False, "output_dir": str(checkpoints or folder),
             "num_train_epochs": epochs, "max_steps": max_steps, "learning_rate": learning_rate,
             "per_device_train_batch_size": batch, "max_length": max_length, "logging_strategy": "no",
         } | hw.precision  # fmt: skip
@@ -113,19 +118,38 @@ def train_lora(
         )
         trainer.known_states = known_states
         trainer.remove_callback(PrinterCallback)
-        wall, cpu = time.perf_counter(), time.process_time()
+        clock = _Clock(checkpoints)
 
         def so_far() -> Trained:
-            state = trainer.state
-            seconds = time.perf_counter() - wall, time.process_time() - cpu
+            state, seconds = trainer.state, clock.seconds()
             return Trained(trainer.model, *seconds, state.global_step, round(sum(lengths) * state.epoch))
 
         if after_epoch:
             trainer.add_callback(_AfterEpoch(lambda done: after_epoch(done, so_far())))
-        trainer.train()
+        trainer.add_callback(clock)
+        trainer.train(resume_from_checkpoint=clock.resumed)
         run = so_far()
     run.model.eval()
     return run
+
+
+class _Clock(TrainerCallback):
+    """Wall and CPU seconds of a run, those before an interruption included; kept beside its last checkpoint."""
+
+    def __init__(self, checkpoints: Path | None):
+        last = get_last_checkpoint(str(checkpoints)) if checkpoints and checkpoints.is_dir() else None
+        self.resumed = last
+        self._file = checkpoints / "seconds.json" if checkpoints else None
+        self._before = json.loads(self._file.read_text(encoding="utf-8")) if last else (0.0, 0.0)
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    def seconds(self) -> tuple[float, float]:
+        wall, cpu = self._before
+        return wall + time.perf_counter() - self._wall, cpu + time.process_time() - self._cpu
+
+    def on_save(self, args, state, control, **kwargs):
+        if self._file:
+            self._file.write_text(json.dumps(self.seconds()), encoding="utf-8")
 
 
 class _AfterEpoch(TrainerCallback):

@@ -26,6 +26,15 @@ def data_path(*parts: str) -> Path:
     return course_root().joinpath("data", *parts)
 
 
+def own_models_dir() -> Path:
+    """Where what was trained on this machine is kept: ``FINETUNE_COURSE_OWN_MODELS``, else the cache folder.
+
+    Saved notebooks are executed with an empty folder here: what their author once trained is not what they show.
+    """
+    chosen = os.environ.get("FINETUNE_COURSE_OWN_MODELS", "").strip()
+    return Path(chosen).expanduser() if chosen else cache_dir()
+
+
 def cache_dir() -> Path:
     """The cache folder: ``FINETUNE_COURSE_CACHE`` if set, otherwise the platform's cache place. Not created here."""
     chosen = os.environ.get("FINETUNE_COURSE_CACHE", "").strip()

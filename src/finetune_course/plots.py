@@ -49,25 +49,32 @@ def figure(width: float = 7.5, height: float = 3.6, **subplots: Any) -> tuple[Fi
     return fig, fig.subplots(**subplots)
 
 
+def picture(fig: Figure, alt: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Data and metadata for ``display(data, metadata=metadata, raw=True)``: ``fig`` as a PNG with its alternative text.
+
+    A Figure displayed as it is becomes a picture only where the inline backend was loaded; elsewhere it is one line of
+    text. Raises ValueError for an empty text.
+    """
+    if not alt or not alt.strip():
+        raise ValueError("This figure has no alt text: say in one sentence what its axes are and what is seen.")
+    buffer = BytesIO()
+    fig.savefig(buffer, format="png", facecolor="white")
+    data = {"image/png": buffer.getvalue(), "text/plain": f"[figure: {alt}]"}
+    return data, {"image/png": {"alt": alt.strip()}}
+
+
 def show(fig: Figure, alt: str) -> None:
     """Display ``fig`` as a PNG with ``alt`` as its alternative text: one plain sentence, the axes and what is seen.
 
     Jupyter reads the text from the output's metadata (``image/png`` → ``alt``). The figure is closed afterwards, so
     that the inline backend does not show it again. Raises ValueError for an empty text.
     """
-    if not alt or not alt.strip():
-        raise ValueError("This figure has no alt text: say in one sentence what its axes are and what is seen.")
+    data, metadata = picture(fig, alt)
     from IPython.display import display
     from matplotlib import pyplot
 
-    buffer = BytesIO()
-    fig.savefig(buffer, format="png", facecolor="white")
     pyplot.close(fig)
-    display(
-        {"image/png": buffer.getvalue(), "text/plain": f"[figure: {alt}]"},
-        metadata={"image/png": {"alt": alt.strip()}},
-        raw=True,
-    )
+    display(data, metadata=metadata, raw=True)
 
 
 def interval_plot(

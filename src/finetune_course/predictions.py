@@ -1,24 +1,19 @@
 """A learner's predictions for the claims: kept in one small file of their own, and scored when the verdicts are in.
 
-The file lies in the folder ``FINETUNE_COURSE_PROGRESS``, or where the platform keeps a program's data. It is replaced
-in one step, so a kill at any moment leaves the old or the new one whole. With ``COURSE_HEADLESS=1`` (a build, a test
-run) it is neither read nor written: a learner's predictions belong to the learner.
+Where the file lies, and that a headless run neither reads nor writes it, is in ``own_files``.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from .claims import Claim, load_claims
+from .own_files import headless, keep_aside, own_file, write_json
 
 FILE_NAME = "predictions.json"
 _FORMAT = 1
@@ -55,18 +50,6 @@ class Predictions:
             self.numbers[claim.id] = _checked(number, asked.low, asked.high, f"the number of {claim.id}", asked.unit)
 
 
-def headless() -> bool:
-    """Whether nobody is sitting in front of this notebook (``COURSE_HEADLESS`` is set, and not to 0)."""
-    return os.environ.get("COURSE_HEADLESS", "").strip() not in ("", "0")
-
-
-def progress_file() -> Path:
-    """Where the predictions are kept: in ``FINETUNE_COURSE_PROGRESS``, otherwise in the platform's data folder."""
-    chosen = os.environ.get("FINETUNE_COURSE_PROGRESS", "").strip()
-    folder = chosen or platformdirs.user_data_dir("finetune-course", appauthor=False)
-    return Path(folder).expanduser() / FILE_NAME
-
-
 def load_predictions(
     claims: Iterable[Claim] | None = None, path: Path | None = None, report: Callable[[str], None] = print
 ) -> Predictions:
@@ -78,7 +61,7 @@ def load_predictions(
     """
     if headless():
         return Predictions()
-    path = path or progress_file()
+    path = path or own_file(FILE_NAME)
     try:
         content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
@@ -93,12 +76,12 @@ def load_predictions(
         if not (isinstance(confidence, dict) and isinstance(numbers, dict)):
             raise ValueError("not a predictions file")
     except (ValueError, KeyError, RecursionError):
-        aside = _keep_aside(path, content, move=True)
+        aside = _aside(path, content, move=True)
         report(f"Your file of predictions was damaged: it is kept as {aside} and you start afresh.")
         return Predictions()
     predictions, left_out = _fitting(load_claims() if claims is None else claims, confidence, numbers)
     if left_out:
-        aside = _keep_aside(path, content, move=False)
+        aside = _aside(path, content, move=False)
         report(
             f"{len(left_out)} of your saved predictions did not fit the ledger and were left out "
             f"({'; '.join(left_out[:3])}); the file as it was is kept as {aside}."
@@ -113,27 +96,16 @@ def save_predictions(predictions: Predictions, path: Path | None = None) -> bool
     """
     if headless():
         return False
-    path = path or progress_file()
+    path = path or own_file(FILE_NAME)
     stored = {
         "format": _FORMAT,
         "saved": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "confidence": dict(sorted(predictions.confidence.items())),
         "numbers": dict(sorted(predictions.numbers.items())),
     }
-    temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}-", delete=False
-        ) as file:
-            temporary = Path(file.name)
-            json.dump(stored, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_json(path, stored)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise PredictionError(
             f"Your predictions could not be saved ({error.strerror}): "
             "set FINETUNE_COURSE_PROGRESS to a folder that you may write to."
@@ -203,18 +175,8 @@ def _checked(value: Any, low: float, high: float, what: str, unit: str) -> float
     return value
 
 
-def _keep_aside(path: Path, content: bytes, move: bool) -> str:
-    """Keep what was found under a name that is free; returns that name. Nothing that a learner wrote is thrown away."""
-    count = 1
-    while (aside := path.with_name(f"{path.stem}.damaged-{count}{path.suffix}")).exists():
-        if aside.read_bytes() == content:
-            break
-        count += 1
+def _aside(path: Path, content: bytes, move: bool) -> str:
     try:
-        if move:
-            path.replace(aside)
-        else:
-            aside.write_bytes(content)
+        return keep_aside(path, content, move)
     except OSError as error:
         raise PredictionError(f"The damaged file {path.name} could not be kept aside: {error.strerror}.") from error
-    return aside.name

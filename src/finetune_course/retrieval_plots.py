@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from sklearn.manifold import TSNE
 
 from . import plots
+
+_SMALL = {"textcoords": "offset points", "fontsize": 8, "path_effects": [withStroke(linewidth=2, foreground="white")]}
+"""Small text beside a point, with a white rim: it stays readable where a line or a point lies below it."""
 
 _KINDS = {
     "product": "products",
@@ -44,9 +49,10 @@ def map_figure(
 ) -> Figure:
     """Pages as dots, a colour and a marker for each kind; a question as a star, joined to its ``nearest`` pages.
 
-    ``places`` are those of the pages and, where there is a question, its own as the last row. The ``label`` pages that
-    lie farthest from the map's middle, and the nearest ones, have their ids written beside them. Raises ValueError when
-    the numbers of places and names do not fit.
+    ``places`` are those of the pages and, where there is a question, its own as the last row. The nearest pages have
+    their ids written beside them, and so have up to ``label`` of those that lie farthest from the map's middle and not
+    close to one another. There are no ticks, since a place has no meaning. Raises ValueError when the numbers of places
+    and names do not fit.
     """
     if len(places) != len(page_ids) + bool(question):
         raise ValueError(f"There are {len(places)} places for {len(page_ids)} pages: they do not fit.")
@@ -56,25 +62,58 @@ def map_figure(
         rows = [row for row, each in enumerate(kinds) if each == kind]
         colour, marker = plots.COLOURS[number], plots.MARKERS[number]
         ax.scatter(*places[rows].T, color=colour, marker=marker, s=48, edgecolor="#333333", linewidth=0.5, label=kind)
-    spread = np.linalg.norm(places[: len(page_ids)] - places[: len(page_ids)].mean(0), axis=1)
-    far = [page_ids[row] for row in spread.argsort()[::-1][:label]]
-    for page in dict.fromkeys([*nearest, *far]):
-        place = places[list(page_ids).index(page)]
-        ax.annotate(page, place, xytext=(5, 5), textcoords="offset points", fontsize=8)
+    place_of = dict(zip(page_ids, places, strict=False))
+    middle = places[-1] if question else places.mean(0)
+    _label_close({page: place_of[page] for page in nearest}, middle[0], ax)
+    for page in _far_apart(place_of, label, nearest):
+        ax.annotate(page, place_of[page], xytext=(5, 5), **_SMALL)
     if question:
         for page in nearest:
-            ax.plot(*np.stack([places[-1], places[list(page_ids).index(page)]]).T, color="#555555", linewidth=1)
+            ax.plot(*np.stack([places[-1], place_of[page]]).T, color="#555555", linewidth=1)
         ax.scatter(*places[-1], color="black", marker="*", s=190, label="the question")
-    ax.set(xlabel="place on the map, first axis (no unit)", ylabel="second axis (no unit)")
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    ax.set(xticks=[], yticks=[])
+    ax.set(xlabel="first axis of the map (no unit: only nearness means something)", ylabel="second axis (no unit)")
+    fig.legend(loc="outside right center")  # the layout keeps it clear of text that leaves the axes
     return fig
+
+
+def _label_close(place_of: Mapping[str, np.ndarray], middle: float, ax: Axes, step: float = 18.0) -> None:
+    """Ids beside points that may lie close together: each in a line of its own, ``step`` points (1/72 inch) apart.
+
+    The lines have the order of the points' heights, the text stands on the side away from ``middle`` (on the first
+    axis), and a thin line leads from it to its point.
+    """
+    for line, page in enumerate(sorted(place_of, key=lambda page: place_of[page][1])):
+        side = 1 if place_of[page][0] >= middle else -1
+        ax.annotate(
+            page,
+            place_of[page],
+            xytext=(22 * side, step * (line - (len(place_of) - 1) / 2)),
+            ha="left" if side > 0 else "right",
+            va="center",
+            arrowprops={"arrowstyle": "-", "color": "#777777", "linewidth": 0.6, "shrinkA": 1, "shrinkB": 0},
+            **_SMALL,
+        )
+
+
+def _far_apart(place_of: Mapping[str, np.ndarray], count: int, taken: Sequence[str]) -> list[str]:
+    """Up to ``count`` pages, the farthest from the middle first, none close to another or to one of ``taken``."""
+    places = np.array(list(place_of.values()))
+    least = 0.15 * np.ptp(places, axis=0).max()
+    far: list[str] = []
+    for row in np.linalg.norm(places - places.mean(0), axis=1).argsort()[::-1]:
+        others = np.array([place_of[page] for page in [*taken, *far]]).reshape(-1, 2)
+        if len(far) < count and (np.linalg.norm(others - places[row], axis=1) >= least).all():
+            far.append(list(place_of)[row])
+    return far
 
 
 def growth_figure(rows: Sequence[Mapping], limit_ms: float = 100.0) -> Figure:
     """Time of a search (ms) against the number of vectors, both axes logarithmic: exact, and with the index.
 
     ``rows`` have ``vectors``, ``exact_ms``, ``index_ms`` and ``recall`` (share of the exact first ten that the index
-    finds), which is written beside the index's points. A dashed line marks ``limit_ms``.
+    finds), which is written beside the index's points, on the side away from the exact search's. A dashed line marks
+    ``limit_ms``.
     """
     fig, ax = plots.figure(height=4.0)
     sizes = [row["vectors"] for row in rows]
@@ -84,12 +123,13 @@ def growth_figure(rows: Sequence[Mapping], limit_ms: float = 100.0) -> Figure:
         ax.annotate(
             f"{row['recall']:.0%}",
             (row["vectors"], row["index_ms"]),
-            xytext=(0, -14),
-            textcoords="offset points",
+            xytext=(0, 12 if row["index_ms"] > row["exact_ms"] else -12),
             ha="center",
-            fontsize=8,
+            va="center",
+            **_SMALL,
         )
-    ax.axhline(limit_ms, color="#555555", linestyle="--", linewidth=1)
+    ax.axhline(limit_ms, color="#555555", linestyle="--", linewidth=1, label=f"{limit_ms:g} ms")
     ax.set(xscale="log", yscale="log", xlabel="vectors in the table", ylabel="time of one search (ms)")
-    ax.legend()
+    ax.margins(x=0.06, y=0.12)  # room for the recall beside the outermost points
+    fig.legend(loc="outside upper center", ncols=3)
     return fig

@@ -14,7 +14,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast, set_seed
 
-from .paths import cache_dir, data_path
+from .paths import data_path, own_models_dir
 
 TINY = {
     "vocab_size": 2048,
@@ -183,7 +183,7 @@ def load_small_model(folder: Path) -> tuple[torch.nn.Module, PreTrainedTokenizer
 
 def own_small_model() -> Path:
     """Where notebook 01 keeps the model trained on this machine (in the cache folder); not created here."""
-    return cache_dir() / "models" / "small"
+    return own_models_dir() / "models" / "small"
 
 
 def shipped_small_model() -> Path:

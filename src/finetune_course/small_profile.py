@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from finetune_course import course_map, run_notebooks
+from finetune_course.notebook_build.bootstrap import is_bootstrap
 from finetune_course.notebook_build.source import Edition, SourceError, editions, read_source
 from finetune_course.paths import course_root
 
@@ -74,9 +75,9 @@ def unmeasured(root: Path) -> list[Edition]:
 
 
 def code_hash(edition: Edition) -> str:
-    """SHA-256 of the source's code cells."""
-    cells = [cell.source for cell in read_source(edition.source).cells if cell.cell_type == "code"]
-    return hashlib.sha256("\n".join(cells).encode()).hexdigest()
+    """SHA-256 of the source's code cells, but not of the generated one: an address or a tag changes no measurement."""
+    cells = [cell for cell in read_source(edition.source).cells if cell.cell_type == "code" and not is_bootstrap(cell)]
+    return hashlib.sha256("\n".join(cell.source for cell in cells).encode()).hexdigest()
 
 
 def _measure(root: Path, edition: Edition) -> int:

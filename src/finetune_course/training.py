@@ -20,6 +20,11 @@ def triage_settings() -> dict[str, Any]:
     return yaml.safe_load(data_path("triage", "training.yaml").read_text(encoding="utf-8"))
 
 
+def training_identity() -> dict[str, Any]:
+    """The settings that decide a run, for records: all but those that say how long the triage runs are."""
+    return {name: value for name, value in triage_settings().items() if name not in ("live", "recorded")}
+
+
 def prompt_completion(record: dict[str, Any]) -> dict[str, Any]:
     """One row in TRL's conversational prompt-completion form: the trainer learns the completion alone."""
     system = {"role": "system", "content": triage_settings()["system_prompt"]}

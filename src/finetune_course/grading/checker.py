@@ -28,7 +28,7 @@ from finetune_course.grading.limits import (
     die_with_parent,
     unreadable_by_others,
 )
-from finetune_course.grading.remote import Worker, WorkerGone
+from finetune_course.grading.remote import DISTURBED, Worker, WorkerGone
 from finetune_course.grading.sandbox import Sandbox
 from finetune_course.grading.together import refusal
 from finetune_course.grading.wire import WireError
@@ -136,7 +136,7 @@ class Checker:
                     as_it_is = kind == "value"
                     self.names[name] = self.worker.receiver().read(value[0]) if as_it_is else self._stand_in(name)
         except (WireError, KeyError, TypeError, ValueError, IndexError, AttributeError):
-            raise WorkerGone("The answer disturbed its own process.") from None
+            raise WorkerGone(DISTURBED) from None
         return ""
 
     def _stand_in(self, name: str) -> Any:
@@ -163,7 +163,7 @@ class Checker:
         reply = worker.ask(do="together", nonce=nonce, **parts)
         self._drop()
         if reply.get("nonce") != nonce:
-            return STOPPED, "The answer disturbed its own process."
+            return STOPPED, DISTURBED
         if reply.get("passed") is True:
             return RIGHT, _first_tick(str(reply.get("printed", "")))
         text, kind = str(reply.get("error", ""))[:600], reply.get("kind")

@@ -185,7 +185,7 @@ def _write(graded: list[Graded], out: Path, note: str) -> None:
     for name, table in (("grades.csv", results.grades(graded)), ("exercises.csv", results.by_exercise(graded))):
         write_whole(out / name, table.to_csv(index=False, lineterminator="\n"))
     for one in graded:
-        write_whole(out / "feedback" / report.file_name(one), report.feedback(one))
+        write_whole(out / "feedback" / one.page, report.feedback(one))
     write_whole(out / "summary.html", report.class_page(results.summary(graded), note))
 
 

@@ -9,6 +9,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import finetune_course
+
 HEADROOM = 64_000_000
 """Bytes left between a process's own limit and the cap of the tree, so that Python's MemoryError comes first."""
 MORE_THREADS = 64
@@ -134,7 +136,8 @@ def _prctl(option: int, value: int) -> None:
 def worker_environment(scratch: str, user: int | None = None) -> dict[str, str]:
     """The environment of the processes that grade: nothing of the instructor's own, one thread, fixed hashes.
 
-    ``user`` is the number that a worker of root's takes.
+    They import this very copy of the course, whatever else is installed. ``user`` is the number that a worker of root's
+    takes.
     """
     kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH") if name in os.environ}
     threads = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -150,6 +153,7 @@ def worker_environment(scratch: str, user: int | None = None) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONHASHSEED": "0",
         "PYTHONIOENCODING": "utf-8:backslashreplace",
+        "PYTHONPATH": str(Path(finetune_course.__file__).resolve().parents[1]),
         "PYTHONWARNINGS": "ignore",
         "TMPDIR": scratch,
         "TOKENIZERS_PARALLELISM": "false",

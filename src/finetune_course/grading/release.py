@@ -1,23 +1,29 @@
-"""The student edition as one zip: notebooks with placeholders, the package, the data; no solutions, no hidden tests.
+"""The student edition as one zip: notebooks with placeholders, the package, the data and what was recorded.
+
+No solutions and no hidden tests are in it.
 
 Of a variant there is a second zip, the instructor's: notebooks with solutions and hidden tests, and what they change.
 """
 
 from __future__ import annotations
 
+import json
 import zipfile
+from dataclasses import asdict
 from pathlib import Path
 
 import jupytext
+import nbformat
 
 from finetune_course.grading.variants import Variant, described, source_of
-from finetune_course.notebook_build.source import editions
+from finetune_course.keynumbers import RELEASED, collect
+from finetune_course.notebook_build.source import Edition, editions
 from finetune_course.notebook_build.student import as_text, student_edition
 
 FOLDER = "finetune-course"
 """The one folder inside the zip."""
 FILES = ("README.md", "LICENSE", "pyproject.toml", "requirements.txt", "start.py")
-FOLDERS = ("src/finetune_course", "data", "binder")
+FOLDERS = ("src/finetune_course", "data", "binder", "benchmarks/results")
 LEFT_OUT = frozenset(("__pycache__", ".ipynb_checkpoints", "grading"))
 A_DAY = (2026, 1, 1, 0, 0, 0)
 """The time stamp of every member, so that the same course gives the same zip."""
@@ -38,6 +44,7 @@ def release(root: Path, out: Path, variant: Variant | None = None) -> list[str]:
         members[f"notebooks/{edition.name}.ipynb"] = as_text(student_edition(source)).encode()
         kept[f"solutions/{edition.name}.ipynb"] = as_text(source).encode()
         kept[f"solutions/{edition.name}.py"] = jupytext.writes(source, fmt="py:percent").encode()
+    members[RELEASED] = _key_numbers(editions(root))
     for path in _files(root):
         members[path.relative_to(root).as_posix()] = path.read_bytes()
     _write_zip(members, out, FOLDER)
@@ -64,6 +71,20 @@ def _write_zip(members: dict[str, bytes], out: Path, folder: str) -> None:
         part.replace(out)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _key_numbers(course: list[Edition]) -> bytes:
+    """What the executed solutions published, for later notebooks that quote it (``keynumbers.saved``)."""
+    found = {
+        edition.name: [
+            asdict(number)
+            for cell in nbformat.read(edition.solution, as_version=4).cells
+            for number in collect(cell.get("outputs", []))
+        ]
+        for edition in course
+        if edition.solution.is_file()
+    }
+    return (json.dumps(found, indent=1) + "\n").encode()
 
 
 def _files(root: Path) -> list[Path]:

@@ -21,6 +21,7 @@ from finetune_course.grading.sandbox import Sandbox
 from finetune_course.grading.watch import Watch
 from finetune_course.grading.wire import Receiver, Sender, WireError, put_back, read_frame, write_frame
 
+DISTURBED = "The answer disturbed its own process."
 PLAIN = "Return plain values: numbers, text, lists, dictionaries, arrays or tensors."
 
 
@@ -75,12 +76,12 @@ class Worker:
             reply = self.replies.get()
             if isinstance(reply, WireError):
                 too_long = str(reply) == "too long"
-                self.watch.end(self.limits.sentence("reply") if too_long else "The answer disturbed its own process.")
+                self.watch.end(self.limits.sentence("reply") if too_long else DISTURBED)
                 raise WorkerGone(self.watch.reason)
             if reply is None:
                 raise WorkerGone(self._why_it_ended())
             if not isinstance(reply, dict):
-                raise WorkerGone("The answer disturbed its own process.")
+                raise WorkerGone(DISTURBED)
             if "callback" not in reply:
                 return reply
             self._send(self._called_back(reply))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 
 from jinja2 import Environment
+from markupsafe import Markup, escape
 
 from finetune_course.grading.checker import MISSING, NOT_DONE, RIGHT, STOPPED, WRONG
 from finetune_course.grading.results import ClassSummary, Graded
@@ -27,7 +27,8 @@ caption { text-align: left; font-weight: 600; padding-bottom: .3rem; }
 th, td { border-bottom: 1px solid #bbb; padding: .3rem .6rem; text-align: left; vertical-align: top; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 pre { background: #f4f4f4; padding: .8rem; overflow-x: auto; white-space: pre-wrap; overflow-wrap: anywhere; }
-.bar { background: #0072b2; height: .9rem; min-width: 1px; }
+.bar { background: #0072b2; height: .9rem; }
+summary { font-weight: 600; cursor: pointer; }
 section { border-top: 2px solid #ddd; margin-top: 1.5rem; }
 </style>
 </head>
@@ -40,12 +41,13 @@ _FEEDBACK = (
 {% if one.notebook %}
 <p><strong>{{ points(one.points) }} of {{ points(one.notebook.points) }} points</strong>
 · file {{ one.submission.file }}</p>
-{% for note in one.notes %}<p>Note: {{ note }}</p>{% endfor %}
+{% for note in one.notes %}<p>Note: {{ said(note) }}</p>{% endfor %}
 {% for exercise, verdict in pairs %}
 <section>
-<h2>Exercise {{ number(exercise.id) }}: {{ marks[verdict.kind] }}</h2>
-<p>{{ points(exercise.points if verdict.kind == right else 0) }} of {{ points(exercise.points) }} points.
-{{ verdict.message }}</p>
+<h2>Exercise {{ number(exercise.id) }}{{ ": " ~ exercise.title if exercise.title }}</h2>
+<p><strong>{{ marks[verdict.kind] }}</strong> ·
+{{ points(exercise.points if verdict.kind == right else 0) }} of {{ points(exercise.points) }} points</p>
+<p>{{ said(verdict.message) }}</p>
 {% if one.answers[exercise.id] %}<details><summary>Your answer</summary>
 <pre><code>{{ one.answers[exercise.id][:longest] }}</code></pre></details>{% endif %}
 </section>
@@ -62,13 +64,18 @@ _FEEDBACK = (
 _SUMMARY = (
     _PAGE
     + """<h1>{{ title }}</h1>
-<p>{{ all.graded }} submissions graded, {{ all.not_graded | length }} not graded. {{ note }}</p>
+<p><strong>{{ all.graded }} submissions graded, {{ all.not_graded | length }} not graded.</strong>
+{% if all.median is not none %}Half of them reached {{ points(all.median) }} % of the points or more.{% endif %}</p>
+<p>{{ note }}</p>
 <table><caption>Exercises</caption>
 <thead><tr><th scope="col">exercise</th><th scope="col" class="n">right</th><th scope="col" class="n">tried</th>
-<th scope="col" class="n">submissions</th><th scope="col" class="n">pass rate</th></tr></thead>
+<th scope="col" class="n">submissions</th><th scope="col" class="n">pass rate</th>
+<td style="width: 20%"></td></tr></thead>
 <tbody>{% for row in all.rates %}
-<tr><th scope="row">{{ number(row.exercise) }}</th><td class="n">{{ row.right }}</td><td class="n">{{ row.tried }}</td>
-<td class="n">{{ row.graded }}</td><td class="n">{{ "%.0f" | format(100 * row.right / row.graded) }} %</td></tr>
+<tr><th scope="row">{{ number(row.exercise) }} {{ row.title }}</th><td class="n">{{ row.right }}</td>
+<td class="n">{{ row.tried }}</td><td class="n">{{ row.graded }}</td>
+<td class="n">{{ "%.0f" | format(100 * row.right / row.graded) }} %</td>
+<td><div class="bar" style="width: {{ 100 * row.right // row.graded }}%"></div></td></tr>
 {% endfor %}</tbody></table>
 <table><caption>Points reached, and how many submissions</caption>
 <tbody>{% for label, count in all.bins %}
@@ -78,11 +85,27 @@ _SUMMARY = (
 <table><caption>What the checks said most often</caption>
 <thead><tr><th scope="col">exercise</th><th scope="col" class="n">times</th><th scope="col">sentence</th></tr></thead>
 <tbody>{% for exercise, message, count in all.messages %}
-<tr><th scope="row">{{ number(exercise) }}</th><td class="n">{{ count }}</td><td>{{ message }}</td></tr>
+<tr><th scope="row">{{ number(exercise) }}</th><td class="n">{{ count }}</td><td>{{ said(message) }}</td></tr>
 {% endfor %}</tbody></table>
-{% if all.not_graded %}<table><caption>Not graded</caption>
-<tbody>{% for one in all.not_graded %}<tr><th scope="row">{{ one.submission.file }}</th><td>{{ one.reason }}</td></tr>
-{% endfor %}</tbody></table>{% endif %}
+<details><summary>Submissions, by student (not for showing to a class)</summary>
+<table>
+<thead><tr><th scope="col">student</th><th scope="col">file</th><th scope="col" class="n">points</th>
+<th scope="col">open</th></tr></thead>
+<tbody>{% for one in all.everyone %}
+<tr><th scope="row"><a href="feedback/{{ one.page }}">{{ one.submission.student }}</a></th>
+<td>{{ one.submission.file }}</td>
+{% if one.notebook %}<td class="n">{{ points(one.points) }} of {{ points(one.notebook.points) }}</td>
+<td>{% for verdict in one.verdicts if verdict.kind != right %}
+{{ number(verdict.exercise) }} {{ verdict.kind }}{{ ", " if not loop.last }}
+{% endfor %}</td>
+{% else %}<td class="n">not graded</td><td>{{ one.reason }}</td>{% endif %}</tr>
+{% endfor %}</tbody></table>
+{% if all.touched %}<p>Answers that reached for files, the network, other processes or the grader, and were refused;
+often an accident, sometimes not:
+{% for one, exercise in all.touched %}
+{{ one.submission.student }} ({{ number(exercise) }}){{ ", " if not loop.last else "." }}
+{% endfor %}</p>{% endif %}
+</details>
 {% if all.same %}<h2>Identical files</h2>
 <ul>{% for names in all.same %}<li>{{ names | join(", ") }}</li>{% endfor %}</ul>{% endif %}
 {% if all.together %}<p>Graded in the same process as their answer, with weaker protection against forgery:
@@ -105,10 +128,6 @@ def points(value: float) -> str:
     return f"{value:g}"
 
 
-_TEMPLATES = Environment(autoescape=True, trim_blocks=True)
-_TEMPLATES.globals.update(marks=MARKS, right=RIGHT, longest=LONGEST_ANSWER, number=number, points=points)
-
-
 def feedback(one: Graded) -> str:
     """The page of one submission."""
     what = one.notebook.name if one.notebook else "a submission"
@@ -123,10 +142,19 @@ def class_page(all_of_them: ClassSummary, note: str) -> str:
     return _text(_SUMMARY, title="Class summary", all=all_of_them, note=note, highest=highest)
 
 
-def file_name(one: Graded) -> str:
-    """A name for the feedback that is safe on every system and different for every submitted file."""
-    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", one.submission.student).strip("-")[:40] or "student"
-    return f"{plain}-{hashlib.sha256(one.submission.file.encode(errors='replace')).hexdigest()[:8]}.html"
+def said(message: str) -> Markup:
+    """A check's sentence for the page: its `code` and **stress** marked, everything else as plain text.
+
+    That the exercise is not right or not done yet stands beside it already and is left out.
+    """
+    message = re.sub(r"^Exercise \d+\.\d+ is not (?:right yet\. |done yet: )", "", message)
+    message = message[:1].upper() + message[1:]
+    safe = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(message)))
+    return Markup(re.sub(r"\*\*([^*<>]+)\*\*", r"<strong>\1</strong>", safe))
+
+
+_TEMPLATES = Environment(autoescape=True, trim_blocks=True)
+_TEMPLATES.globals.update(marks=MARKS, right=RIGHT, longest=LONGEST_ANSWER, number=number, points=points, said=said)
 
 
 def _text(template: str, **values: object) -> str:

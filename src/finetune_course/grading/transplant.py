@@ -8,7 +8,13 @@ from dataclasses import dataclass, field
 from nbformat import NotebookNode
 
 from finetune_course.grading.submissions import Submission, SubmittedCell
-from finetune_course.notebook_build.source import exercise_cells, grading, hidden_regions, visible_lines
+from finetune_course.notebook_build.source import (
+    exercise_cells,
+    exercise_titles,
+    grading,
+    hidden_regions,
+    visible_lines,
+)
 from finetune_course.notebook_build.student import student_edition
 
 NOT_THERE = "The answer cell of this exercise is not in the notebook: was it deleted, or lost its id?"
@@ -17,7 +23,10 @@ NO_EXERCISE = "It is none of the course's notebooks: no answer cell of any of th
 
 @dataclass
 class Exercise:
-    """One exercise of the pristine notebook. ``names``: what its answer defines; ``stub``: its placeholder."""
+    """One exercise of the pristine notebook. ``names``: what its answer defines; ``stub``: its placeholder.
+
+    ``title`` is the task's, empty where it has none.
+    """
 
     id: str
     test_id: str
@@ -27,6 +36,7 @@ class Exercise:
     solution: str
     visible: str
     hidden: str
+    title: str = ""
     together: bool = False
 
 
@@ -47,6 +57,7 @@ class Pristine:
 def pristine(name: str, source: NotebookNode) -> Pristine:
     """Read a source notebook (with solutions and hidden tests). A test cell belongs to the answer cell before it."""
     cells, stubs = exercise_cells(source), exercise_cells(student_edition(source))
+    titles = exercise_titles(cell.source for cell in source.cells if cell.cell_type == "markdown")
     result, answer = Pristine(name), None
     for cell, stub in zip(cells.cells, stubs.cells, strict=True):
         about = grading(cell)
@@ -65,6 +76,7 @@ def pristine(name: str, source: NotebookNode) -> Pristine:
                     answer[1],
                     "\n".join(visible_lines(cell)),
                     hidden,
+                    titles.get(".".join(answer[0].split("-")[1:]), ""),
                 )
             )
         elif not about:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from finetune_course.publication import PublicationError
 
 NAME = re.compile(r"(\d\d)_[a-z0-9_]+")
 KEPT_METADATA = {"tags", "nbgrader"}
+_EXERCISE = re.compile(r"^### Exercise (\d{1,2}\.\d{1,2}) — (.+?)\s*$", re.MULTILINE)
 REGIONS = ("SOLUTION", "HIDDEN TESTS", "MARK SCHEME")
 # No versions here: a saved notebook must not change because another Python executed it.
 NOTEBOOK_METADATA = {
@@ -127,6 +128,11 @@ def visible_lines(cell: NotebookNode) -> list[str]:
         elif not hidden:
             lines.append(line)
     return lines
+
+
+def exercise_titles(texts: Iterable[str]) -> dict[str, str]:
+    """The exercises that text cells announce, number ("3.1") → title, in their order."""
+    return {number: title for text in texts for number, title in _EXERCISE.findall(text)}
 
 
 def grading(cell: NotebookNode) -> dict:
