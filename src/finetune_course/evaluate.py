@@ -6,6 +6,7 @@ function here: a program downstream could not use it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -178,12 +179,15 @@ def percent_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def errors_table(answers: Sequence[str], records: Sequence[Record]) -> pd.DataFrame:
-    """Every error as a row: id, message, field, expected, came. An unparsable answer is one row with its whole text."""
+    """Every error as a row: id, message, field, expected, came.
+
+    An unparsable answer is one row with its whole text, spaced at the commas: a table cannot break a line without.
+    """
     rows = []
     for answer, label, record in zip(answers, _parsed(answers, records), records, strict=True):
         place = (record["id"], record["message"])
         if label is None:
-            rows.append((*place, INVALID, label_text(record["label"]), answer))
+            rows.append((*place, INVALID, _spaced(label_text(record["label"])), _spaced(answer)))
             continue
         rows += [
             (*place, field, _class_name(record["label"], field), _class_name(label, field))
@@ -206,6 +210,10 @@ def _parsed(answers: Sequence[str], records: Sequence[Record]) -> list[Label | N
                 f"Answer {place} (of {records[place]['id']}) is of type {type(answer).__name__}: give the model's text."
             )
     return [parse_label(answer) for answer in answers]
+
+
+def _spaced(text: str) -> str:
+    return re.sub(r",(?=\S)", ", ", text)
 
 
 def _class_name(label: Label | None, field: str) -> str:
