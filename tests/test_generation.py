@@ -153,6 +153,16 @@ def test_a_lora_model_is_answered_like_any_other(model, tokenizer):
     assert found != answer_all(model, tokenizer, CHAT, MESSAGES, max_new_tokens=8).texts
 
 
+def test_the_head_gets_states_that_lie_side_by_side(model, tokenizer):
+    """In bfloat16 PyTorch would otherwise copy the vocabulary's matrix once a row: gigabytes, and seconds a batch."""
+    seen = []
+    hook = model.lm_head.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    answer_all(model, tokenizer, CHAT, MESSAGES, batch_size=3, max_new_tokens=2)
+    hook.remove()
+    assert len(seen) > 2 and {states.shape[1] for states in seen} == {1} and max(len(states) for states in seen) == 3
+    assert all(states.is_contiguous() for states in seen)
+
+
 def test_progress_is_reported_message_by_message(model, tokenizer):
     reported = []
     answer_all(model, tokenizer, CHAT, MESSAGES, batch_size=2, max_new_tokens=2, report=reported.append)

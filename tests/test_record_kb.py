@@ -1,10 +1,13 @@
 """The recording scripts of notebook 10 from end to end, with a tiny random model in place of the real one."""
 
+import contextlib
 import copy
+import dataclasses
 import json
 
 import pytest
 import torch
+from peft.tuners.tuners_utils import BaseTunerLayer
 from record_script import script
 from test_lower_half import pytestmark  # noqa: F401  (the same library warning is let through)
 from tiny_training import tiny_model, tiny_tokenizer
@@ -102,6 +105,28 @@ def test_a_run_repeats_itself_and_is_kept_and_loaded_as_it_was(tiny, tmp_path):
     ended = train_lora(lora_runs.base_model(HW)[0], tokenizer, rows(), HW, **long, after_epoch=stop)
     assert [each[:2] for each in seen] == [(1, 3), (2, 6)] and ended.steps == 6 and not ended.model.training
     assert seen[1][2] == 2 * seen[0][2] == ended.tokens == 2 * first.tokens
+
+
+@pytest.mark.slow
+def test_in_bfloat16_a_run_without_pefts_cast_is_the_same_to_the_last_bit(tiny, monkeypatch):
+    tiny("record_facts")
+    fast = dataclasses.replace(HW, dtype=torch.bfloat16, precision=CPU | {"bf16": True})
+    settings = {"seed": 3, "epochs": 1, "learning_rate": 0.01, "batch": 2, "max_length": 2000}
+    cast = []
+
+    def watched(layer, x, dtype):
+        cast.append(x.dtype != dtype and layer.cast_input_dtype_enabled)
+        return stock(layer, x, dtype)
+
+    stock = BaseTunerLayer._cast_input_dtype
+    monkeypatch.setattr(BaseTunerLayer, "_cast_input_dtype", watched)
+    model, tokenizer = lora_runs.base_model(fast)
+    without = train_lora(model, tokenizer, rows(), fast, **settings)
+    assert cast and not any(cast)
+    assert all(layer.cast_input_dtype_enabled for layer in without.model.modules() if isinstance(layer, BaseTunerLayer))
+    monkeypatch.setattr(lora_runs, "disable_input_dtype_casting", lambda model, active: contextlib.nullcontext())
+    with_it = train_lora(lora_runs.base_model(fast)[0], tokenizer, rows(), fast, **settings)
+    assert any(cast) and torch.equal(lora_weights(without.model), lora_weights(with_it.model))
 
 
 class PulledOut(Exception):

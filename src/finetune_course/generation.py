@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 
 from .constrained import Constraint
-from .shared_prefix import SharedPrefix
+from .shared_prefix import SharedPrefix, last_position
 
 Chat = Sequence[dict[str, str]]
 
@@ -168,7 +168,7 @@ class _Batch:
             position_ids=positions,
             past_key_values=self.cache,
             use_cache=True,
-            logits_to_keep=1,
+            logits_to_keep=last_position(width, self.mask.device),
         )
         return output.logits[:, -1]
 

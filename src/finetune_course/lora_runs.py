@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from datasets import Dataset
 from peft import LoraConfig, PeftModel
+from peft.helpers import disable_input_dtype_casting
 from peft.optimizers import create_loraplus_optimizer
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, TrainerCallback, set_seed
@@ -127,7 +128,11 @@ def train_lora(
         if after_epoch:
             trainer.add_callback(_AfterEpoch(lambda done: after_epoch(done, so_far())))
         trainer.add_callback(clock)
-        trainer.train(resume_from_checkpoint=clock.resumed)
+        # Autocast gives the adapters' inputs the right dtype by itself. PEFT's own cast to float32 and back changes no
+        # bit of the losses and took an eighth of the time.
+        autocast = any(hw.precision.get(name) for name in ("bf16", "fp16"))
+        with disable_input_dtype_casting(trainer.model, active=autocast):
+            trainer.train(resume_from_checkpoint=clock.resumed)
         run = so_far()
     run.model.eval()
     return run
