@@ -122,5 +122,7 @@ def test_the_figure_crosses_where_the_costs_are_equal():
     figure = cost_figure(600, 0.0001, {"larger": 0.0007, "cheap": 0.00005}, mark=300_000)
     crosses = [line for line in figure.axes[0].lines if line.get_marker() == "x"]
     assert len(crosses) == 1 and crosses[0].get_xdata()[0] == pytest.approx(1e6)
+    far = cost_figure(600, 0.0001, {"a little dearer": 0.000101}, tuned="LoRA").axes[0]
+    assert far.get_xlim()[1] > 6e8 and far.get_legend().get_texts()[0].get_text() == "LoRA"
     words = describe_costs(600, 0.0001, {"larger": 0.0007, "cheap": 0.00005})
     assert "larger 1,000,000" in words and re.search(r"cheap never", words)

@@ -126,6 +126,8 @@ def test_every_rule_rests_on_claims_of_the_ledger_and_says_what_was_measured():
         "C36 not decided (10: 12% [10, 14]): open",
         f"C26: {NOT_MEASURED}",
     ]
+    part = evidence(rules["facts-stay"], board(C09="holds in part"))
+    assert [line.rpartition(": ")[2] for line in part] == ["bears it out in part"]
     assert evidence(rules["format-grammar"], board()) == ["a matter of construction, not of measurement"]
     # A rule may need that a claim failed: LoRA is worth it where prompting does not come near.
     assert evidence(rules["many-examples"], board(C10="fails here"))[-1].endswith("bears it out")

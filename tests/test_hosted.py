@@ -358,6 +358,22 @@ def test_a_wrong_address_or_tag_and_a_half_made_clone(real, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Colab runs Linux")
+def test_without_an_address_the_cell_says_so_and_takes_one_from_the_environment(real, tmp_path, monkeypatch):
+    text, _ = bootstrap_cells(Publication("", "v1.2.0"), "00_start_here.ipynb")
+    assert "%env FINETUNE_COURSE_REPOSITORY=" in text.source
+    real.work = tmp_path / "content"
+    real.work.mkdir()
+    address = real.address
+    monkeypatch.setattr(real, "address", "")
+    without = real.run()
+    assert without.returncode == 1 and "no public address" in without.stderr.splitlines()[-1]
+    assert not list(real.work.iterdir())
+    assert real.run(FINETUNE_COURSE_REPOSITORY=address).returncode == 0
+    assert sorted(path.name for path in real.work.iterdir()) == ["finetune-course-v1.2.0"]
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="the paths are those of Linux")
 def test_on_ones_own_machine_it_installs_nothing(real, tmp_path):
     """Without google.colab: the course's own environment is told so, and any other kernel what to choose."""

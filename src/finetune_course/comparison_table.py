@@ -134,12 +134,25 @@ def citations(asked: Asked, column: str = "cites", seed: int | None = None) -> n
 
 
 def citation(asked: Asked, column: str = "cites") -> str:
-    """``citations`` as text, with the interval of the first seed: the seeds answer the same questions."""
-    first, every = citations(asked, column, 0), citations(asked, column)
-    if not len(first):
-        return "no right answer"
-    found = interval(first)
-    return f"{round(100 * every.mean())}% [{round(100 * found.low)}, {round(100 * found.high)}] of {len(first)}"
+    """Of the right answers to answerable questions, the share that cites a right page: one number a question, over the
+    seeds that were right."""
+    per_question = _of(asked, "right", column)
+    return f"{share(per_question)} of {len(per_question)}" if len(per_question) else "no right answer"
+
+
+def cited_of_answered(asked: Asked) -> np.ndarray:
+    """For each answerable question that some seed did not decline: the share of these seeds that cite a right page."""
+    for table in asked.tables:
+        table["answered"] = ~table["declined"]
+    return _of(asked, "answered", "cites")
+
+
+def _of(asked: Asked, among: str, column: str) -> np.ndarray:
+    """One number an answerable question: of the seeds whose ``among`` is true, the share whose ``column`` is, too."""
+    counted = np.array([table["answerable"] & table[among] for table in asked.tables])
+    true = np.array([table[column] for table in asked.tables]) & counted
+    some = counted.any(axis=0)
+    return true.sum(axis=0)[some] / counted.sum(axis=0)[some]
 
 
 def share(values: np.ndarray) -> str:
@@ -167,9 +180,15 @@ def changed(questions: Sequence[KbQuestion]) -> np.ndarray:
     return np.array([each.kind == "changed in v2" and bool(each.gold["v2"].pages) for each in questions])
 
 
+def outdated(questions: Sequence[KbQuestion]) -> np.ndarray:
+    """True for the questions whose answer in version 1 is none in version 2: another one is, or there is none."""
+    gold = [each.gold for each in questions]
+    return np.array([bool(each["v1"].pages) and each["v1"].accept != each["v2"].accept for each in gold])
+
+
 def says_old(asked: Asked, questions: Sequence[KbQuestion]) -> np.ndarray:
-    """Whether an arm gives version 1's answer to the changed questions, shape (seeds, changed questions)."""
-    marked = changed(questions)
+    """Whether an arm gives version 1's answer to the ``outdated`` questions, shape (seeds, outdated questions)."""
+    marked = outdated(questions)
     return np.array(
         [
             [is_right(text, each, "v1") for text, each, use in zip(answers, questions, marked, strict=True) if use]

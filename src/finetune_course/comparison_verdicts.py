@@ -5,7 +5,8 @@ with pages and the trained reader with pages. Each is compared with the model th
 a verdict of its own; where they differ, the claim holds in part. **C24**: the right answers with retrieval are those of
 the trained reader (first seed) with the id that it wrote itself; "answers from the weights alone" are all that the
 model with the facts in its weights gives to questions that version 1 answers, right or wrong, seeds averaged, as in
-notebook 09. Both halves get a verdict.
+notebook 09. Both halves get a verdict. **C35**: "changed" are all questions whose answer in version 1 is none in
+version 2, also those whose page was withdrawn. **C36**: where no question is won or lost, the interval is Wilson's.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from .comparison_table import Asked, changed, citations, share_interval, update_minutes
+from .comparison_table import Asked, changed, citations, share, share_interval, update_minutes
 from .curation_grid import from_bits
 from .evaluate import Interval, interval, paired_difference, percent, points
 from .kb_questions import KbQuestion
@@ -57,6 +58,8 @@ def ratio(after: np.ndarray, before: np.ndarray) -> Interval:
     """
     if not before.any():
         raise ValueError("Nothing was right before, so there is nothing to compare with.")
+    if (after == before).all():  # no question was won or lost: the bootstrap would see no spread
+        return interval((after[before > 0] > 0).astype(float))
     found = stats.bootstrap(
         (after, before), lambda a, b, axis=-1: a.mean(axis) / np.maximum(b.mean(axis), 1e-9), paired=True,
         method="percentile", rng=0,
@@ -131,8 +134,8 @@ def _stale(stayed: Mapping[str, np.ndarray]) -> Verdict:
     without = stayed.get("no page in the prompt")
     if without is None or not len(without):
         return "–", WAITS
-    told = "; ".join(f"{name}: {percent(*interval(each))}" for name, each in stayed.items() if len(each))
-    return told, judged(interval(without), 0.8)
+    told = "; ".join(f"{name}: {share(each)}" for name, each in stayed.items() if len(each))
+    return told, judged(share_interval(without), 0.8)
 
 
 def _fresh(found: Mapping[tuple[str, str], Asked], questions: Sequence[KbQuestion]) -> Verdict:

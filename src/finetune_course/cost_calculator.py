@@ -12,15 +12,23 @@ from . import plots
 from .costs import break_even, hosted_call, own_call
 
 
-def cost_figure(once: float, tuned_call: float, prompted: dict[str, float], mark: float | None = None) -> Figure:
+def cost_figure(
+    once: float,
+    tuned_call: float,
+    prompted: dict[str, float],
+    mark: float | None = None,
+    tuned: str = "tuned, own machine",
+) -> Figure:
     """Total dollars against the number of calls (both axes logarithmic): a tuned model and some prompted ones.
 
     ``once`` is paid before the first tuned call, ``prompted`` maps a name to dollars a call, ``mark`` is a number of
-    calls to mark with a dotted line. A cross stands where two lines meet.
+    calls to mark with a dotted line, ``tuned`` the first line's name. A cross stands where two lines meet; the figure
+    reaches as far as the last of them, if that is below 10¹¹ calls.
     """
-    calls = np.logspace(2, 8, 200)
+    crossings = [n for call in prompted.values() if (n := break_even(once, tuned_call, call)) < 1e11]
+    calls = np.logspace(2, max(8, math.ceil(math.log10(max([1, *crossings])) + 0.3)), 200)
     figure, ax = plots.figure(height=4.2)
-    ax.plot(calls, once + tuned_call * calls, color=plots.COLOURS[0], linewidth=2.6, label="tuned, own machine")
+    ax.plot(calls, once + tuned_call * calls, color=plots.COLOURS[0], linewidth=2.6, label=tuned)
     styles = ("--", "-.", ":", (0, (5, 1, 1, 1)))
     for place, (name, call) in enumerate(prompted.items()):
         colour = plots.COLOURS[1 + place % 5]

@@ -98,8 +98,8 @@ def evidence(rule: Mapping[str, Any], board: pd.DataFrame) -> list[str]:
         if verdict == NOT_MEASURED:
             lines.append(f"{claim}: {NOT_MEASURED}")
             continue
-        bears = "bears it out" if verdict == needed else "open" if verdict == "not decided" else "speaks against it"
-        lines.append(f"{claim} {verdict} ({notebook}: {measured}): {bears}")
+        bears = {needed: "bears it out", "not decided": "open", "holds in part": "bears it out in part"}
+        lines.append(f"{claim} {verdict} ({notebook}: {measured}): {bears.get(verdict, 'speaks against it')}")
     return lines or ["a matter of construction, not of measurement"]
 
 

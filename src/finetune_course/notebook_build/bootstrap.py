@@ -33,6 +33,8 @@ if not (on_colab or "KAGGLE_KERNEL_RUN_TYPE" in os.environ):
     print("Not on Colab or Kaggle: the course is here already.")
 else:
     if not find_spec("finetune_course"):
+        if not address:
+            raise RuntimeError("This copy of the course has no public address: the text above says what to do.")
         folder, part = f"finetune-course-{{release}}", "finetune-course.partial"
         if not os.path.isdir(folder):
             shutil.rmtree(part, ignore_errors=True)
@@ -51,6 +53,10 @@ _TEXT = """\
 **On Colab or Kaggle, run the next cell first.** These open a notebook without the rest of the course, so the cell
 brings code and data, and installs what is missing. Anywhere else it does nothing. Running it twice does no harm."""
 
+_NO_ADDRESS = """\
+(This copy of the course has no public address yet. Name that of your own copy in a cell before it:
+`%env FINETUNE_COURSE_REPOSITORY=https://github.com/owner/name`. Its release tag has to be the one below.)"""
+
 
 def bootstrap_code(publication: Publication) -> str:
     """Source of the cell, with address and tag filled in.
@@ -66,6 +72,8 @@ def bootstrap_cells(publication: Publication, notebook: str) -> list[NotebookNod
     if publication.repository:
         opens = f"Open it in [Colab]({publication.colab(notebook)}) or [Kaggle]({publication.kaggle(notebook)})."
         text += f"\n\n{opens}"
+    else:
+        text += f"\n\n{_NO_ADDRESS}"
     return [nbformat.v4.new_markdown_cell(text), nbformat.v4.new_code_cell(bootstrap_code(publication))]
 
 
