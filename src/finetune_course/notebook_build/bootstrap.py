@@ -19,6 +19,7 @@ from finetune_course.publication import Publication, PublicationError, load
 BEFORE = "## Before you start"
 
 _CODE = """\
+# @title Bring the course to Colab or Kaggle
 import os
 import shutil
 import subprocess
@@ -48,6 +49,8 @@ else:
 
     hosted.prepare()
 """
+_FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}
+"""JupyterLab and Colab fold the code: no learner has to read it before the first page of the course."""
 
 _TEXT = """\
 **On Colab or Kaggle, run the next cell first.** These open a notebook without the rest of the course, so the cell
@@ -74,7 +77,8 @@ def bootstrap_cells(publication: Publication, notebook: str) -> list[NotebookNod
         text += f"\n\n{opens}"
     else:
         text += f"\n\n{_NO_ADDRESS}"
-    return [nbformat.v4.new_markdown_cell(text), nbformat.v4.new_code_cell(bootstrap_code(publication))]
+    cell = nbformat.v4.new_code_cell(bootstrap_code(publication), metadata=_FOLDED)
+    return [nbformat.v4.new_markdown_cell(text), cell]
 
 
 def is_bootstrap(cell: NotebookNode) -> bool:

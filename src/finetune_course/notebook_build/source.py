@@ -12,7 +12,7 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
-from finetune_course.notebook_build.bootstrap import insert_bootstrap
+from finetune_course.notebook_build.bootstrap import insert_bootstrap, is_bootstrap
 from finetune_course.publication import PublicationError
 
 NAME = re.compile(r"(\d\d)_[a-z0-9_]+")
@@ -92,7 +92,8 @@ def read_source(path: Path) -> NotebookNode:
     for index, cell in enumerate(notebook.cells):
         where = f"{path.name}, cell {index + 1}"
         cell.metadata.pop("lines_to_next_cell", None)
-        if lost := sorted(set(cell.metadata) - KEPT_METADATA):
+        lost = sorted(set(cell.metadata) - KEPT_METADATA)
+        if lost and not is_bootstrap(cell):
             raise SourceError(f"{where} has metadata {lost}; only tags and nbgrader metadata are kept, so remove it.")
         _check_regions(cell, where)
         cell.id = _stable_id(cell, repeats, where)
