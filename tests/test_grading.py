@@ -333,6 +333,37 @@ def test_the_release_holds_the_student_edition_and_nothing_hidden(tmp_path):
 
 
 @pytest.mark.slow
+def test_the_unpacked_release_runs_with_no_solutions_beside_it(tmp_path):
+    """As handed out 00 stops at its exercise; with its answers written in it runs to its end."""
+    root = course_root()
+    release(root, tmp_path / "course.zip")
+    with zipfile.ZipFile(tmp_path / "course.zip") as archive:
+        archive.extractall(tmp_path)
+    unpacked = tmp_path / "finetune-course"
+    handed_out = unpacked / "notebooks" / "00_start_here.ipynb"
+
+    def run(*more: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "finetune_course.run_notebooks", "00", *more],
+            env={**os.environ, "PYTHONPATH": str(unpacked / "src")}, cwd=unpacked, capture_output=True, text=True,
+        )  # fmt: skip
+        return done.returncode, " ".join((done.stdout + done.stderr).split())
+
+    code, said_of_it = run("--student")
+    assert code == 1 and "Exercise 0.1 is not done yet" in said_of_it
+    code, said_of_it = run()
+    assert code == 1 and "no solutions: run your own notebooks with --student" in said_of_it
+    answers = {cell.id: cell.source for cell in read_source(root / "solutions" / "00_start_here.py").cells}
+    notebook = nbformat.read(handed_out, as_version=4)
+    for cell in notebook.cells:
+        if cell.metadata.get("nbgrader", {}).get("solution"):
+            cell.source = answers[cell.id]
+    nbformat.write(notebook, handed_out)
+    code, said_of_it = run("--student")
+    assert code == 0, said_of_it
+
+
+@pytest.mark.slow
 def test_in_the_unpacked_release_the_notebooks_find_what_was_recorded(tmp_path):
     """Later notebooks quote earlier ones' numbers and recorded runs: there they must come without solutions/."""
     root = course_root()

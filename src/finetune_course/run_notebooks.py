@@ -68,9 +68,8 @@ def main(arguments: Sequence[str] | None = None, root: Path | None = None) -> in
     console = Console(highlight=False, soft_wrap=not terminal, width=None if terminal else 120)
     measured: list[Measured] = []
     try:
-        chosen = [
-            (edition, _read(edition, options.student)) for edition in editions(root or course_root(), options.numbers)
-        ]
+        found = editions(root or course_root(), options.numbers, student=options.student)
+        chosen = [(edition, _read(edition, options.student)) for edition in found]
         with _one_core() if options.small else contextlib.nullcontext():
             for edition, notebook in chosen:
                 measured.append(_run(edition, notebook, environment, cap, options.student, console))

@@ -50,12 +50,16 @@ class Edition:
         return self.root / "notebooks" / f"{self.name}.ipynb"
 
 
-def editions(root: Path, numbers: Sequence[str] = ()) -> list[Edition]:
+def editions(root: Path, numbers: Sequence[str] = (), *, student: bool = False) -> list[Edition]:
     """The course's notebooks in order, or those with the given numbers ("6", "06" or "06_the_trl_run").
 
-    Raises ``SourceError``, naming the numbers there are, for an unknown one.
+    ``student``: those of notebooks/, too, for a copy of the course that was handed out without solutions. Raises
+    ``SourceError``, naming the numbers there are, for an unknown one.
     """
-    names = sorted(path.stem for path in (root / "solutions").glob("*.py") if NAME.fullmatch(path.stem))
+    files = [*(root / "solutions").glob("*.py"), *((root / "notebooks").glob("*.ipynb") if student else ())]
+    names = sorted({path.stem for path in files if NAME.fullmatch(path.stem)})
+    if not names and not student and (root / "notebooks").is_dir():
+        raise SourceError("This copy of the course has no solutions: run your own notebooks with --student.")
     if not names:
         raise SourceError(f"There is no notebook source NN_name.py in {root.name}/solutions.")
     if not numbers:
