@@ -17,7 +17,7 @@
 # - write a model card with the adapter's scores, and start the same training on several processes or machines;
 # - work out dollars per run, per thousand calls, and the number of calls from which tuning pays.
 #
-# It takes about 5 minutes of computing on 2 CPU cores, an hour of your time, and up to 4 GB of memory (under 2 GB in
+# It takes about 5 minutes of computing on 2 CPU cores, an hour of your time, and up to 5 GB of memory (under 2 GB in
 # the small profile, which takes fewer messages and leaves one comparison out).
 
 # %% [markdown]

@@ -20,7 +20,7 @@
 # - have seen a page take over the model, and what helps against it;
 # - know how search time grows up to a million vectors.
 #
-# It takes about 5 minutes of computing on two CPU cores, 90 minutes of your time, and up to 3 GB of memory (under 2 GB
+# It takes about 5 minutes of computing on two CPU cores, 90 minutes of your time, and up to 4 GB of memory (under 2 GB
 # in the small profile, which lets the model answer fewer questions).
 
 # %% [markdown]

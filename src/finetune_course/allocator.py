@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # parameters of mallopt, from glibc's malloc.h
@@ -15,6 +16,19 @@ def keep_freed_memory() -> bool:
     A training step frees and takes the same blocks again and again; each hand-back costs page faults. Linux only.
     """
     return _mallopt({_TRIM_THRESHOLD: 2**31 - 1, _MMAP_THRESHOLD: 2**25})
+
+
+def free_memory() -> bool:
+    """Collect garbage and hand all that is free back to the system, whatever is kept else; True where that is possible.
+
+    For the moment before something large that comes once (Linux only; elsewhere the garbage is collected).
+    """
+    gc.collect()
+    try:
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    except (OSError, AttributeError):  # no glibc
+        return False
+    return True
 
 
 def spare_memory() -> bool:
