@@ -136,20 +136,18 @@ def citations(asked: Asked, column: str = "cites", seed: int | None = None) -> n
 def citation(asked: Asked, column: str = "cites") -> str:
     """Of the right answers to answerable questions, the share that cites a right page: one number a question, over the
     seeds that were right."""
-    per_question = _of(asked, "right", column)
+    per_question = _of([table["right"] for table in asked.tables], asked, column)
     return f"{share(per_question)} of {len(per_question)}" if len(per_question) else "no right answer"
 
 
 def cited_of_answered(asked: Asked) -> np.ndarray:
     """For each answerable question that some seed did not decline: the share of these seeds that cite a right page."""
-    for table in asked.tables:
-        table["answered"] = ~table["declined"]
-    return _of(asked, "answered", "cites")
+    return _of([~table["declined"] for table in asked.tables], asked, "cites")
 
 
-def _of(asked: Asked, among: str, column: str) -> np.ndarray:
-    """One number an answerable question: of the seeds whose ``among`` is true, the share whose ``column`` is, too."""
-    counted = np.array([table["answerable"] & table[among] for table in asked.tables])
+def _of(among: Sequence[pd.Series], asked: Asked, column: str) -> np.ndarray:
+    """One number an answerable question: of the seeds that are ``among``, the share whose ``column`` is true."""
+    counted = np.array([table["answerable"] & each for table, each in zip(asked.tables, among, strict=True)])
     true = np.array([table[column] for table in asked.tables]) & counted
     some = counted.any(axis=0)
     return true.sum(axis=0)[some] / counted.sum(axis=0)[some]

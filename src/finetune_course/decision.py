@@ -98,7 +98,7 @@ def evidence(rule: Mapping[str, Any], board: pd.DataFrame) -> list[str]:
         if verdict == NOT_MEASURED:
             lines.append(f"{claim}: {NOT_MEASURED}")
             continue
-        bears = {needed: "bears it out", "not decided": "open", "holds in part": "bears it out in part"}
+        bears = {"not decided": "open", "holds in part": "bears it out in part", needed: "bears it out"}
         lines.append(f"{claim} {verdict} ({notebook}: {measured}): {bears.get(verdict, 'speaks against it')}")
     return lines or ["a matter of construction, not of measurement"]
 
