@@ -332,14 +332,18 @@ def test_the_release_holds_the_student_edition_and_nothing_hidden(tmp_path):
     assert shown == []
 
 
-@pytest.mark.slow
-def test_the_unpacked_release_runs_with_no_solutions_beside_it(tmp_path):
-    """As handed out 00 stops at its exercise; with its answers written in it runs to its end."""
-    root = course_root()
-    release(root, tmp_path / "course.zip")
+@pytest.fixture
+def unpacked(tmp_path) -> Path:
+    """The course as it is handed out, unpacked."""
+    release(course_root(), tmp_path / "course.zip")
     with zipfile.ZipFile(tmp_path / "course.zip") as archive:
         archive.extractall(tmp_path)
-    unpacked = tmp_path / "finetune-course"
+    return tmp_path / "finetune-course"
+
+
+@pytest.mark.slow
+def test_the_unpacked_release_runs_with_no_solutions_beside_it(unpacked):
+    """As handed out 00 stops at its exercise; with its answers written in it runs to its end."""
     handed_out = unpacked / "notebooks" / "00_start_here.ipynb"
 
     def run(*more: str) -> tuple[int, str]:
@@ -353,7 +357,7 @@ def test_the_unpacked_release_runs_with_no_solutions_beside_it(tmp_path):
     assert code == 1 and "Exercise 0.1 is not done yet" in said_of_it
     code, said_of_it = run()
     assert code == 1 and "no solutions: run your own notebooks with --student" in said_of_it
-    answers = {cell.id: cell.source for cell in read_source(root / "solutions" / "00_start_here.py").cells}
+    answers = {cell.id: cell.source for cell in read_source(course_root() / "solutions" / "00_start_here.py").cells}
     notebook = nbformat.read(handed_out, as_version=4)
     for cell in notebook.cells:
         if cell.metadata.get("nbgrader", {}).get("solution"):
@@ -364,13 +368,9 @@ def test_the_unpacked_release_runs_with_no_solutions_beside_it(tmp_path):
 
 
 @pytest.mark.slow
-def test_in_the_unpacked_release_the_notebooks_find_what_was_recorded(tmp_path):
+def test_in_the_unpacked_release_the_notebooks_find_what_was_recorded(unpacked):
     """Later notebooks quote earlier ones' numbers and recorded runs: there they must come without solutions/."""
     root = course_root()
-    release(root, tmp_path / "course.zip")
-    with zipfile.ZipFile(tmp_path / "course.zip") as archive:
-        archive.extractall(tmp_path)
-    unpacked = tmp_path / "finetune-course"
     recorded = {path.name for path in (root / "benchmarks" / "results").glob("*.json")}
     assert recorded and recorded == {path.name for path in (unpacked / "benchmarks" / "results").iterdir()}
     code = (

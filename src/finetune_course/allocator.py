@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
+from typing import Any
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # parameters of mallopt, from glibc's malloc.h
 _KERNEL_CACHES = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64", "LRU_CACHE_CAPACITY": "64"}
@@ -24,11 +25,10 @@ def free_memory() -> bool:
     For the moment before something large that comes once (Linux only; elsewhere the garbage is collected).
     """
     gc.collect()
-    try:
-        ctypes.CDLL("libc.so.6").malloc_trim(0)
-    except (OSError, AttributeError):  # no glibc
-        return False
-    return True
+    malloc_trim = _glibc("malloc_trim")
+    if malloc_trim:
+        malloc_trim(0)
+    return bool(malloc_trim)
 
 
 def spare_memory() -> bool:
@@ -46,9 +46,14 @@ def spare_memory() -> bool:
 
 
 def _mallopt(settings: dict[int, int]) -> bool:
-    """Set parameters of glibc's allocator; False where there is no glibc (macOS, Windows, musl) or it refuses."""
+    """Set parameters of glibc's allocator; False where there is no glibc or it refuses."""
+    mallopt = _glibc("mallopt")
+    return bool(mallopt) and all(mallopt(parameter, value) for parameter, value in settings.items())
+
+
+def _glibc(name: str) -> Any:
+    """A function of glibc; None where there is none (macOS, Windows, musl)."""
     try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except OSError:
-        return False
-    return all(mallopt(parameter, value) for parameter, value in settings.items())
+        return getattr(ctypes.CDLL("libc.so.6"), name)
+    except (OSError, AttributeError):
+        return None

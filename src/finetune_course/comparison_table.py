@@ -124,18 +124,18 @@ def main_table(found: Mapping[tuple[str, str], Asked]) -> pd.DataFrame:
     return table
 
 
-def citations(asked: Asked, column: str = "cites", seed: int | None = None) -> np.ndarray:
-    """For each right answer to an answerable question, of all seeds or of one, whether it cites a right page.
-
-    ``column``: ``cites`` (what the model wrote) or ``traced`` (what the program adds by itself).
-    """
-    tables = asked.tables if seed is None else [asked.tables[seed]]
-    return np.concatenate([table.loc[table["answerable"] & table["right"], column].to_numpy(float) for table in tables])
+def citations(asked: Asked, seed: int) -> np.ndarray:
+    """For each right answer of one seed to an answerable question, whether the model wrote a right page."""
+    table = asked.tables[seed]
+    return table.loc[table["answerable"] & table["right"], "cites"].to_numpy(float)
 
 
 def citation(asked: Asked, column: str = "cites") -> str:
     """Of the right answers to answerable questions, the share that cites a right page: one number a question, over the
-    seeds that were right."""
+    seeds that were right.
+
+    ``column``: ``cites`` (what the model wrote) or ``traced`` (what the program adds by itself).
+    """
     per_question = _of([table["right"] for table in asked.tables], asked, column)
     return f"{share(per_question)} of {len(per_question)}" if len(per_question) else "no right answer"
 

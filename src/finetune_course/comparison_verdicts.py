@@ -59,7 +59,7 @@ def ratio(after: np.ndarray, before: np.ndarray) -> Interval:
     if not before.any():
         raise ValueError("Nothing was right before, so there is nothing to compare with.")
     if (after == before).all():  # no question was won or lost: the bootstrap would see no spread
-        return interval((after[before > 0] > 0).astype(float))
+        return interval(np.ones((before > 0).sum()))
     found = stats.bootstrap(
         (after, before), lambda a, b, axis=-1: a.mean(axis) / np.maximum(b.mean(axis), 1e-9), paired=True,
         method="percentile", rng=0,
@@ -110,7 +110,7 @@ def _citing(found: Mapping[tuple[str, str], Asked]) -> Verdict:
     keys = [(READER, "before"), (FACTS, "before")]
     if not all(key in found for key in keys):
         return "–", WAITS
-    reads = citations(found[keys[0]], seed=0)
+    reads = citations(found[keys[0]], 0)
     knows = share_interval(found[keys[1]].per_question("cites"))
     told, verdict = "the reader has no right answer to cite for", "not decided"
     if len(reads):

@@ -25,15 +25,15 @@ def cost_figure(
     calls to mark with a dotted line, ``tuned`` the first line's name. A cross stands where two lines meet; the figure
     reaches as far as the last of them, if that is below 10¹¹ calls.
     """
-    crossings = [n for call in prompted.values() if (n := break_even(once, tuned_call, call)) < 1e11]
-    calls = np.logspace(2, max(8, math.ceil(math.log10(max([1, *crossings])) + 0.3)), 200)
+    crossings = [break_even(once, tuned_call, call) for call in prompted.values()]
+    last = max((crossing for crossing in crossings if 1 < crossing < 1e11), default=1)
+    calls = np.logspace(2, max(8, math.ceil(math.log10(last) + 0.3)), 200)
     figure, ax = plots.figure(height=4.2)
     ax.plot(calls, once + tuned_call * calls, color=plots.COLOURS[0], linewidth=2.6, label=tuned)
     styles = ("--", "-.", ":", (0, (5, 1, 1, 1)))
-    for place, (name, call) in enumerate(prompted.items()):
+    for place, ((name, call), crossing) in enumerate(zip(prompted.items(), crossings, strict=True)):
         colour = plots.COLOURS[1 + place % 5]
         ax.plot(calls, call * calls, color=colour, linestyle=styles[place % len(styles)], label=name)
-        crossing = break_even(once, tuned_call, call)
         if calls[0] <= crossing <= calls[-1]:
             ax.plot(crossing, call * crossing, "x", color=colour, markersize=10, markeredgewidth=2.5)
     if mark is not None:
