@@ -8,6 +8,7 @@ from finetune_course import comparison_verdicts as cv
 from finetune_course.comparison_plots import arms_figure, describe_arms
 from finetune_course.comparison_table import (
     BOTH,
+    SEARCH,
     SHORT_UPDATE,
     citation,
     cited_of_answered,
@@ -78,7 +79,7 @@ def found(records, retrieved):  # noqa: F811
 
 def test_arms_stand_in_their_order_with_their_states(found):
     assert list(found) == [
-        ("zero-shot", "before"), ("zero-shot", "not updated"), (RAW, "before"), (RAW, "updated"),
+        (SEARCH, "before"), (SEARCH, "updated"), ("zero-shot", "before"), ("zero-shot", "not updated"), (RAW, "before"), (RAW, "updated"),
         (FACTS, "before"), (FACTS, "not updated"), (FACTS, "updated"), (BOTH, "before"), (BOTH, "updated"),
         (READER, "before"), (READER, "updated"), (SHORT_UPDATE, "updated"),
     ]  # fmt: skip
@@ -118,6 +119,17 @@ def test_citations_of_several_seeds_are_one_number_a_question(records, retrieved
     assert citation(asked).startswith(f"{round(100 * shares.mean())}% [")
 
 
+def test_search_alone_gives_the_first_piece_of_the_day_and_never_declines(found, retrieved):  # noqa: F811
+    before, after = found[SEARCH, "before"], found[SEARCH, "updated"]
+    assert before.tokens_in == before.tokens_out == 0 and before.seconds == pytest.approx(0.01)
+    first = retrieved.rows["v1"][retrieved.found["v1"][TEST[0].id][0]]
+    assert before.answers[0][0] == f"{first['text']} [{first['page']}]"
+    assert before.answers[0] != after.answers[0]
+    table = before.tables[0]
+    assert not table["declined"].any() and table["formatted"].all() and table.loc[table["answerable"], "cites"].all()
+    assert not table["right"].any()  # the fixture's search finds the right page and its first sentence
+
+
 def test_differences_are_paired_over_questions(found):
     gain = difference(found, (READER, "before"), (RAW, "before"))
     answerable = sum(bool(q.gold["v1"].pages) for q in TEST)
@@ -137,7 +149,8 @@ def test_old_answers_are_seen(found):
 
 
 def test_nothing_recorded_gives_an_empty_table_and_verdicts_that_wait(retrieved):  # noqa: F811
-    assert gather(TEST, retrieved, len, None, None, None, room=10_000) == {} and main_table({}).empty
+    assert {name for name, _ in gather(TEST, retrieved, len, None, None, None, room=10_000)} == {SEARCH}
+    assert main_table({}).empty
     waiting = verdicts({}, TEST, retrieved, {"facts": None}, {}, {}, {})
     assert set(waiting) == {"C09", "C24", "C26", "C27", "C35", "C36", "C37", "C38"}
     assert {said for _, said in waiting.values()} == {WAITS} == {verdict_of(WAITS)}

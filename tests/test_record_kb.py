@@ -40,7 +40,7 @@ def retrieved():
             names = [piece.id for piece in pieces[version] if piece.page in pages]
             found[version][question.id] = names[:2]
     rows = {version: {piece.id: as_row(piece) for piece in pieces[version]} for version in VERSIONS}
-    return Retrieved({"pages_sha256": "x"}, found, {"set up": 1.0, "update": 0.1}, rows)
+    return Retrieved({"pages_sha256": "x"}, found, {"set up": 1.0, "update": 0.1, "a search": 0.01}, rows)
 
 
 @pytest.fixture

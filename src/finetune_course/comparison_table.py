@@ -20,6 +20,9 @@ from .retrieved import Retrieved
 
 STATES = ("before", "not updated", "updated")
 SHORT_UPDATE = "LoRA on facts, short update"
+SEARCH = "search alone"
+"""No model at all: the first piece that the search finds, as it stands, with its page's id behind it. It never declines.
+An arm that reads pages has to be worth more than this."""
 BOTH = "LoRA on facts + RAG"
 """The old facts in the weights and the pages of the day in the prompt: does the page win?"""
 
@@ -71,6 +74,8 @@ def gather(
 ) -> dict[tuple[str, str], Asked]:
     """(arm, state) → its outcomes, for every arm that the records hold; records that are not there yet are None.
 
+    SEARCH is always there, for it needs no record of answers.
+
     The search's index is updated at once in every arm with pages, so such an arm has no state "not updated". ``room``:
     tokens of pieces in a prompt, as the records' runs were asked with (``kb_bench.kb_settings()["room"]``).
     """
@@ -79,6 +84,8 @@ def gather(
     def put(name: str, state: str, version: str, run: dict) -> None:
         runs.setdefault((name, state), []).append((version, run))
 
+    for state, version in {"before": "v1", "updated": "v2"}.items():
+        put(SEARCH, state, version, first_pieces(questions, retrieved, version))
     for run in _by_seed(reader, "test"):
         put(run["arm"], "before", "v1", run["v1"])
         put(run["arm"], "updated", "v2", run["v2"])
@@ -93,12 +100,24 @@ def gather(
     for run in _by_seed(facts, "update"):
         put("LoRA on facts" if run["way"] == "anew" else SHORT_UPDATE, "updated", "v2", run["test"])
     arms = {each.name: each for each in ARMS}
-    order = [each.name for each in ARMS] + [SHORT_UPDATE]
+    arms[SEARCH] = Arm(SEARCH, "", True)
+    order = [SEARCH, *(each.name for each in ARMS), SHORT_UPDATE]
     found = {}
     for key in sorted(runs, key=lambda key: (order.index(key[0]), STATES.index(key[1]))):
         way = arms.get(key[0], arms["LoRA on facts"])
         found[key] = _asked(runs[key], way, questions, retrieved, count, room)
     return found
+
+
+def first_pieces(questions: Sequence[KbQuestion], retrieved: Retrieved, version: str) -> dict[str, Any]:
+    """The arm SEARCH as a run like those of ``qa_arms.ask``: no model reads or writes a token."""
+    best = [retrieved.rows[version][retrieved.found[version][each.id][0]] for each in questions]
+    return {
+        "answers": [f"{piece['text']} [{piece['page']}]" for piece in best],
+        "prompt_tokens": 0,
+        "new_tokens": 0,
+        "seconds": retrieved.seconds["a search"] * len(questions),
+    }
 
 
 def main_table(found: Mapping[tuple[str, str], Asked]) -> pd.DataFrame:
