@@ -14,13 +14,14 @@ minute that the script works and wants an --output folder of its own.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from finetune_course.grid_record import GridRecord, Run, grid_options
 from finetune_course.hardware import inspect_hardware
 from finetune_course.kb_bench import KbBench, kb_settings
 from finetune_course.lora_runs import base_model
-from finetune_course.qa_arms import arm, ask, ask_both
+from finetune_course.qa_arms import ONE_BY_ONE, arm, ask, ask_both
 from finetune_course.reader import load_reader_rows, prompt_completion, training_hash
 from finetune_course.retrieved import load_retrieved
 from finetune_course.training import keep_freed_memory, quiet_libraries, training_identity
@@ -29,6 +30,9 @@ NAME = "kb_reader"
 READER = "LoRA reader + RAG"
 RAW = ("RAG, short rules", "RAG, long rules")
 PARTS = ("choose", "raw", "test")
+ROWS = "reader_pieces"
+PIECES = (1, 2, 3)
+"""Read one by one: tried on validation after each look."""
 
 
 class Bench(KbBench):
@@ -36,23 +40,27 @@ class Bench(KbBench):
 
     def __init__(self, output: Path, tiny: bool = False, adapters: Path | None = None):
         super().__init__("reader", inspect_hardware("standard"), tiny, adapters)
-        self.rows = [prompt_completion(row) for row in load_reader_rows()]
+        self.rows = [prompt_completion(row) for row in load_reader_rows(ROWS)]
         self.retrieved = load_retrieved()
         self.record = GridRecord(
             output / f"{NAME}.json",
             " && ".join(f"python benchmarks/record_reader.py {part}" for part in PARTS),
-            data_sha256=training_hash("reader_train"), search=self.retrieved.settings["pages_sha256"],
+            data_sha256=training_hash(ROWS), search=self.retrieved.settings["pages_sha256"],
             settings=self.own, room=self.room, tiny=tiny, training=training_identity(),
             dtype=str(self.hw.dtype).removeprefix("torch."),
         )  # fmt: skip
 
     def trial(self, passes: int) -> Run:
         model, tokenizer, cost, _ = self.trained("pages", self.rows, 0, passes, looks=self.looks)
-        found = ask(
-            arm(READER), model, tokenizer, self.validation, self.retrieved, "v1",
-            room=self.room, batch_size=self.hw.eval_batch,
-        )  # fmt: skip
-        return cost | {"validation": found}
+        found = {
+            pieces: ask(
+                replace(arm(READER), one_by_one=pieces), model, tokenizer, self.validation, self.retrieved, "v1",
+                room=self.room, batch_size=self.hw.eval_batch,
+            )
+            for pieces in PIECES
+        }  # fmt: skip
+        best = max(PIECES, key=lambda pieces: self.right(found[pieces]["answers"]))  # the first of equals
+        return cost | {"pieces": best, "validation": found[best], "by_pieces": {str(n): found[n] for n in PIECES}}
 
     def raw(self) -> None:
         for name in RAW:
@@ -60,6 +68,9 @@ class Bench(KbBench):
 
     def score(self, seeds: list[int]) -> None:
         chosen = self.chosen()
+        pieces = next(run["pieces"] for run in self.record.runs if run["part"] == "choose" and run["epochs"] == chosen)
+        if pieces != ONE_BY_ONE and not self.tiny:
+            raise SystemExit(f"Validation chose {pieces} pieces: set ONE_BY_ONE of qa_arms.py to it first.")
         for seed in seeds:
             self.record.once(lambda s=seed: self.point(s, chosen), part="test", arm=READER, seed=seed)
 

@@ -1,6 +1,6 @@
 """Build the training rows about pages and facts from data/kb, the same bytes every time.
 
-    python data/build_kb_training.py            write data/kb/reader_train.jsonl and facts_train_v*.jsonl
+    python data/build_kb_training.py            write data/kb/reader_*.jsonl and facts_train_v*.jsonl
     python data/build_kb_training.py --check    write nothing; exit 1 when a file differs from what would be written
 
 The reader learns to read on other organisations' pages (data/kb/reader_sources) and sees no page of the shop. The
@@ -60,7 +60,7 @@ def main() -> int:
 
 def contents() -> dict[str, str]:
     """Every file that this script makes: name -> text."""
-    files = {"reader_train.jsonl": reader_rows()}
+    files = {"reader_pieces.jsonl": piece_rows(), "reader_train.jsonl": reader_rows()}
     files |= {f"facts_train_{version}.jsonl": fact_rows(version) for version in VERSIONS}
     return {name: "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows) for name, rows in files.items()}
 
@@ -78,8 +78,30 @@ def content_words(text: str) -> set[str]:
 # The reader
 
 
+def piece_rows() -> list[dict]:
+    """For a reader of one piece at a time: every question of the sources with the piece that holds its answer; every
+    second one again with a piece of the same page that does not; and every unanswerable one with such a piece.
+
+    (An answer that stands in two sentences has two pieces.) The wrong piece is one of the two of its page that share
+    most content words with the question: such ones a search finds.
+    """
+    sources = reader_sources()
+    library = Library(sources)
+    rows = []
+    for source in sources:
+        for number, question in enumerate(source["questions"]):
+            gold = library.holding(source["page"], question["evidence"])
+            rows.append(row_of("one page", question["q"], gold, cited(question, source)))
+            if number % 2:
+                wrong = library.wrong(question["q"], source, gold)
+                rows.append(row_of("unanswerable", question["q"], [wrong], NOT_THERE))
+        for asked in source["unanswerable"]:
+            rows.append(row_of("unanswerable", asked, [library.wrong(asked, source, [])], NOT_THERE))
+    return shuffled("piece", rows)
+
+
 def reader_rows() -> list[dict]:
-    """One row for every question of the sources, and some that ask two of them at once, in a shuffled order."""
+    """For a reader of many pieces: one row for every question of the sources, and some that ask two of them at once."""
     sources = reader_sources()
     library = Library(sources)
     rows = []
@@ -91,8 +113,13 @@ def reader_rows() -> list[dict]:
         for asked in source["unanswerable"]:
             rows.append(row_of("unanswerable", asked, library.prompt(asked, [source], []), NOT_THERE))
     rows += [library.pair(*pages, number) for pages in neighbours(sources) for number in range(PAIRS)]
-    rows.sort(key=lambda row: chance("order", row["question"], *row["pieces"]))
-    return [{"id": f"reader-{number:04d}"} | row for number, row in enumerate(rows, 1)]
+    return shuffled("reader", rows)
+
+
+def shuffled(name: str, rows: list[dict]) -> list[dict]:
+    """The rows in an order by chance, numbered."""
+    rows = sorted(rows, key=lambda row: chance("order", row["question"], *row["pieces"]))
+    return [{"id": f"{name}-{number:04d}"} | row for number, row in enumerate(rows, 1)]
 
 
 def row_of(kind: str, question: str, pieces: list[str], answer: str) -> dict:
@@ -127,6 +154,16 @@ class Library:
         """Ids of the page's pieces that the evidence is made of."""
         return [piece.id for piece in self.of_page[page] if piece.text in evidence or evidence in piece.text]
 
+    def nearest(self, question: str, names: list[str]) -> list[str]:
+        """Pieces, those with most content words of the question first; equal ones in an order by chance."""
+        asked = content_words(question)
+        return sorted(names, key=lambda name: (-len(asked & self.words[name]), chance(question, name)))
+
+    def wrong(self, question: str, source: dict, gold: list[str]) -> str:
+        """A piece of the page that does not hold the answer: one of the two nearest to the question."""
+        others = [piece.id for piece in self.of_page[source["page"]] if piece.id not in gold]
+        return self.nearest(question, others)[:2][chance("wrong", question) % 2]
+
     def prompt(self, question: str, sources: list[dict], gold: list[str]) -> list[str]:
         """Ids of the pieces for one question, in a shuffled order: those with the answer, then, while there is room,
         confusable ones of the same page, of the organisation's other pages, and some of other organisations.
@@ -138,9 +175,6 @@ class Library:
         pages = [source["page"] for source in sources]
         orgs = {source["org"] for source in sources}
         shared = {name: len(asked & words) for name, words in self.words.items()}
-
-        def nearest(names: list[str]) -> list[str]:
-            return sorted(names, key=lambda name: (-shared[name], chance(question, name)))
 
         def safe(name: str) -> bool:
             return shared[name] <= 1 and 3 * shared[name] <= len(asked)
@@ -154,8 +188,8 @@ class Library:
             if gold or safe(piece.id)
         ]
         chosen = list(gold)
-        chosen += nearest(same)[: (1 if gold else 2) + chance("same", question) % 3]
-        chosen += nearest(kin)[:1]
+        chosen += self.nearest(question, same)[: (1 if gold else 2) + chance("same", question) % 3]
+        chosen += self.nearest(question, kin)[:1]
         for draw in range(20):
             name = self.names[chance("far", draw, question) % len(self.names)]
             if self.org[self.pieces[name].page] not in orgs and safe(name) and name not in chosen:

@@ -79,7 +79,8 @@ def found(records, retrieved):  # noqa: F811
 
 def test_arms_stand_in_their_order_with_their_states(found):
     assert list(found) == [
-        (SEARCH, "before"), (SEARCH, "updated"), ("zero-shot", "before"), ("zero-shot", "not updated"), (RAW, "before"), (RAW, "updated"),
+        (SEARCH, "before"), (SEARCH, "updated"),
+        ("zero-shot", "before"), ("zero-shot", "not updated"), (RAW, "before"), (RAW, "updated"),
         (FACTS, "before"), (FACTS, "not updated"), (FACTS, "updated"), (BOTH, "before"), (BOTH, "updated"),
         (READER, "before"), (READER, "updated"), (SHORT_UPDATE, "updated"),
     ]  # fmt: skip

@@ -27,7 +27,8 @@ from finetune_course.records import DataError
 from finetune_course.retrieval_answers import best_source, cited_page
 from finetune_course.retrieval_chunks import by_sentences, split_sentences
 
-READER, ROWS = load_reader_rows(), {version: load_fact_rows(version) for version in ("v1", "v2")}
+READER, PIECES = load_reader_rows(), load_reader_rows("reader_pieces")
+ROWS = {version: load_fact_rows(version) for version in ("v1", "v2")}
 FACTS = ROWS["v1"]
 ASKED = [question for split in SPLITS for question in load_kb_questions(split)]
 PAGES = {version: load_pages(version) for version in ("v1", "v2")}
@@ -87,6 +88,9 @@ def test_the_data_card_counts_the_rows():
         f"({len(READER):,} rows: {counts['one page']:,} with one page, {counts['two pages']} with two, "
         f"{counts['unanswerable']} that the pieces do not answer)"
     ) in card
+    kinds = Counter(row["kind"] for row in PIECES)
+    with_it = f"({len(PIECES):,} rows: {kinds['one page']:,} with the piece that answers, "
+    assert f"{with_it}{kinds['unanswerable']:,} without)" in card
     assert f"({len(FACTS):,} rows in version 1)" in card and f"{len(load_terms())} questions that describe" in card
 
 
@@ -176,6 +180,36 @@ def test_declined_prompts_look_like_answered_ones():
         assert abs(one - none) < 0.5, means
 
 
+# The rows with one piece
+
+
+def test_every_source_question_is_asked_of_one_piece_and_every_second_one_of_a_wrong_one_too():
+    wanted = Counter()
+    for source in reader_sources():
+        wanted.update(("one page", each["q"]) for each in source["questions"])
+        wanted.update(("unanswerable", each["q"]) for each in source["questions"][1::2])
+        wanted.update(("unanswerable", asked) for asked in source["unanswerable"])
+    assert Counter((row["kind"], row["question"]) for row in PIECES) == wanted
+    # So every question of these rows stands in those with several pieces, which are held apart from the shop's.
+    assert {row["question"] for row in PIECES} <= {row["question"] for row in READER}
+
+
+def test_the_one_piece_holds_the_evidence_or_is_another_one_of_its_page():
+    evidence = {(source["page"], each["q"]): each for source in reader_sources() for each in source["questions"]}
+    asked = {(source["page"], each) for source in reader_sources() for each in source["unanswerable"]} | set(evidence)
+    for row in PIECES:
+        page = row["pieces"][0]["page"]
+        assert (page, row["question"]) in asked, row["id"]
+        source, text = evidence.get((page, row["question"])), " ".join(piece["text"] for piece in row["pieces"])
+        if row["kind"] == "one page":
+            assert all(part in text for part in split_sentences(source["evidence"])), row["id"]
+            assert row["answer"] == f"{source['a']} [{page}]"
+        else:
+            assert row["answer"] == NOT_THERE and len(row["pieces"]) == 1
+            assert source is None or text not in source["evidence"], row["id"]
+    assert sum(len(row["pieces"]) > 1 for row in PIECES) < 0.02 * len(PIECES)
+
+
 def test_a_row_becomes_the_prompt_of_notebook_09():
     row = {
         "question": "How long?",
@@ -246,11 +280,12 @@ def test_no_training_question_is_a_question_of_the_test_or_the_validation(rows, 
 
 
 def test_the_reader_has_seen_no_page_and_no_fact_of_the_shop():
-    seen = sorted({piece["text"] for row in READER for piece in row["pieces"]} | {row["answer"] for row in READER})
+    rows = READER + PIECES
+    seen = sorted({piece["text"] for row in rows for piece in row["pieces"]} | {row["answer"] for row in rows})
     shop = sorted({piece.text for version in PAGES.values() for piece in by_sentences(version, 1)})
     assert not leakage.exact_duplicates(seen, shop)
     ids = {page.id for version in PAGES.values() for page in version}
-    assert not ids & {piece["page"] for row in READER for piece in row["pieces"]}
+    assert not ids & {piece["page"] for row in rows for piece in row["pieces"]}
     # Not even with the numbers in place: eight words in a row.
     words = [" ".join(re.findall(r"\w+", text.casefold())) for text in shop]
     runs = {" ".join(part[at : at + 8]) for text in words if (part := text.split()) for at in range(len(part) - 7)}
@@ -260,7 +295,7 @@ def test_the_reader_has_seen_no_page_and_no_fact_of_the_shop():
 
 
 def test_no_name_of_the_shop_is_in_the_reader_s_rows():
-    told = " ".join(piece["searched"] for row in READER for piece in row["pieces"])
+    told = " ".join(piece["searched"] for row in READER + PIECES for piece in row["pieces"])
     products = [page.title for version in PAGES.values() for page in version if page.id.startswith("product-")]
     for name in ["Wattle & Wave", "Driftwood", *products]:
         assert name not in told

@@ -4,6 +4,7 @@ import contextlib
 import copy
 import dataclasses
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,7 +13,8 @@ from record_script import script
 from test_lower_half import pytestmark  # noqa: F401  (the same library warning is let through)
 from tiny_training import tiny_model, tiny_tokenizer
 
-from finetune_course import lora_runs, qa_arms
+from finetune_course import lora_runs, qa_arms, reader
+from finetune_course.generation import Answers
 from finetune_course.grid_record import load_record
 from finetune_course.hardware import Hardware
 from finetune_course.kb_questions import SPLITS, load_kb_questions, load_terms
@@ -269,6 +271,38 @@ def test_arms_are_asked_and_scored(retrieved):
         arm("RAG")
 
 
+def test_pieces_are_read_one_by_one_until_an_answer_does_not_decline(retrieved, monkeypatch):
+    tokenizer, way = tiny_tokenizer(), replace(arm("LoRA reader + RAG"), one_by_one=2)
+    questions, asked = load_kb_questions("validation")[:3], []
+    pieces = [retrieved.pieces(each, "v1", len, 10_000) for each in questions]
+    assert all(len(each) == 2 for each in pieces)
+
+    def answers(model, tokenizer, chat, messages, **options):
+        """Declines the first question's first piece, and the second question always."""
+        asked.append(messages)
+        declined = [questions[1].question in each or each == prompts[0][0] for each in messages]
+        texts = ["Not in the documents." if each else "Ten." for each in declined]
+        return Answers(texts, [10] * len(texts), [2] * len(texts), 1.0)
+
+    prompts = qa_arms.messages(way, tokenizer, questions, retrieved, "v1", 10_000)
+    monkeypatch.setattr(qa_arms, "answer_all", answers)
+    run = ask(way, None, tokenizer, questions, retrieved, "v1", room=10_000)
+    assert asked == [[each[0] for each in prompts], [prompts[0][1], prompts[1][1]]]
+    for shown, each in zip(prompts, pieces, strict=True):
+        assert [message.count("\n[") for message in shown] == [1, 1]
+        assert all(piece["searched"] in message for message, piece in zip(shown, each, strict=True))
+    assert run == {
+        "answers": ["Ten.", "Not in the documents.", "Ten."], "prompt_tokens": 50, "new_tokens": 10, "seconds": 2.0,
+    }  # fmt: skip
+    # Only the pieces that may be read count for the program's own citation, and one that reads no page has none.
+    assert qa_arms.pieces_for(replace(way, one_by_one=1), questions[0], retrieved, "v1", len, 10_000) == pieces[0][:1]
+    assert qa_arms.pieces_for(arm("zero-shot"), questions[0], retrieved, "v1", len, 10_000) == []
+    # Where not even one piece fits, the question is asked without.
+    assert qa_arms.messages(way, tokenizer, questions[:1], retrieved, "v1", 0)[0] == [
+        reader.documents_prompt(questions[0].question, [])
+    ]
+
+
 def test_a_prompt_that_is_the_same_in_both_versions_is_asked_once(retrieved, monkeypatch):
     model, tokenizer, way = tiny_model().eval(), tiny_tokenizer(), arm("RAG, short rules")
 
@@ -364,14 +398,16 @@ def test_every_part_of_the_comparison_is_recorded(tiny, tmp_path, monkeypatch):
     found = {(run["part"], run["arm"]) for run in runs}
     assert {name for part, name in found if part == "terms"} == {way.name for way in ARMS}
     assert {name for part, name in found if part == "latency"} == {way.name for way in ARMS}
-    assert {name for part, name in found if part == "questions"} == {"zero-shot", "few-shot", "RAG, few-shot"}
+    assert {name for part, name in found if part == "questions"} == {
+        "zero-shot", "few-shot", "RAG, few-shot", "RAG, one by one",
+    }  # fmt: skip
     for run in runs:
         if run["part"] == "triage":
             assert len(run["plain"]["exact"]) == 2 == len(run["otherwise"]["valid"]) and run["plain"]["prompt_tokens"]
         if run["part"] == "voice":
             assert len(run["answers"]) == 2 and ("train_seconds" in run) == (run["arm"] == "LoRA")
         if run["part"] == "questions":
-            assert ("v2" in run) == (run["arm"] == "RAG, few-shot")
+            assert ("v2" in run) == run["arm"].startswith("RAG")
     stored = load_record("kb_comparison", tmp_path)
     monkeypatch.setattr(module, "ask", None)
     monkeypatch.setattr(module, "answer_all", None)

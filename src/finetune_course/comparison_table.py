@@ -21,8 +21,8 @@ from .retrieved import Retrieved
 STATES = ("before", "not updated", "updated")
 SHORT_UPDATE = "LoRA on facts, short update"
 SEARCH = "search alone"
-"""No model at all: the first piece that the search finds, as it stands, with its page's id behind it. It never declines.
-An arm that reads pages has to be worth more than this."""
+"""No model at all: the first piece that the search finds, as it stands, with its page's id behind it. It never
+declines. An arm that reads pages has to be worth more than this."""
 BOTH = "LoRA on facts + RAG"
 """The old facts in the weights and the pages of the day in the prompt: does the page win?"""
 

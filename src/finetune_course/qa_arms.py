@@ -1,6 +1,7 @@
 """The ways to answer the shop's questions that notebook 10 compares, and how one is asked and scored.
 
 An arm is a system prompt, example turns, whether pieces of pages go into the prompt, and which adapter the model has.
+The pieces stand in one prompt, or are read one after another until one is not declined.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from .generation import Answers, answer_all
-from .kb_questions import KbQuestion
+from .kb_questions import KbQuestion, declines
 from .knowledge_base import VERSIONS, load_pages
 from .reader import CLOSED, FACTS, LONG, SHORT, documents_prompt, load_fact_rows, load_reader_rows
 from .retrieval_answers import outcomes
@@ -26,7 +27,11 @@ SHOTS = 4
 
 @dataclass(frozen=True)
 class Arm:
-    """One way of answering: ``adapter`` is None, "reader" or "facts"; ``shots`` example turns; room for an answer."""
+    """One way of answering: ``adapter`` is None, "reader" or "facts"; ``shots`` example turns; room for an answer.
+
+    ``one_by_one``: how many pieces are read, each in a prompt of its own, the best first, until an answer does not
+    decline; 0: all that fit into the room stand in one prompt.
+    """
 
     name: str
     system: str
@@ -34,7 +39,11 @@ class Arm:
     adapter: str | None = None
     shots: int = 0
     new_tokens: int = 40
+    one_by_one: int = 0
 
+
+ONE_BY_ONE = 2
+"""Pieces that the trained reader reads: chosen with its passes (benchmarks/results/kb_reader.json, part "choose")."""
 
 ARMS = (
     Arm("zero-shot", CLOSED, False),
@@ -42,11 +51,12 @@ ARMS = (
     Arm("RAG, short rules", SHORT, True),
     Arm("RAG, long rules", LONG, True),
     Arm("RAG, few-shot", LONG, True, shots=SHOTS),
+    Arm("RAG, one by one", LONG, True, one_by_one=ONE_BY_ONE),
     Arm("LoRA on facts", FACTS, False, "facts"),
     Arm("LoRA on facts + RAG", SHORT, True, "facts"),
-    Arm("LoRA reader + RAG", SHORT, True, "reader", new_tokens=56),
+    Arm("LoRA reader + RAG", SHORT, True, "reader", one_by_one=ONE_BY_ONE),
 )
-"""In the order of the table; the first five need no training."""
+"""In the order of the table; the first six need no training."""
 
 
 def arm(name: str) -> Arm:
@@ -93,8 +103,7 @@ def ask(
     ``room``: tokens of pieces in a prompt (``kb_bench.kb_settings()["room"]``). ``retrieved`` may be None for an arm
     without pages; otherwise ValueError.
     """
-    prompts = messages(way, tokenizer, questions, retrieved, version, room)
-    found = answer_all(model, tokenizer, prefix(way), prompts, batch_size=batch_size, max_new_tokens=way.new_tokens)
+    found = _answered(way, model, tokenizer, messages(way, tokenizer, questions, retrieved, version, room), batch_size)
     return _run(found.texts, found.prompt_tokens, found.new_tokens, found.seconds)
 
 
@@ -114,17 +123,12 @@ def ask_both(
     """
     first, second = (messages(way, tokenizer, questions, retrieved, version, room) for version in VERSIONS)
 
-    def answered(prompts: list[str]) -> Answers:
-        return answer_all(
-            model, tokenizer, prefix(way), prompts, batch_size=batch_size, max_new_tokens=way.new_tokens
-        )  # fmt: skip
-
-    old = answered(first)
+    old = _answered(way, model, tokenizer, first, batch_size)
     changed = [place for place, message in enumerate(second) if message != first[place]]
     texts, read, written = list(old.texts), list(old.prompt_tokens), list(old.new_tokens)
     seconds = old.seconds * (1 - len(changed) / len(first))
     if changed:
-        new = answered([second[place] for place in changed])
+        new = _answered(way, model, tokenizer, [second[place] for place in changed], batch_size)
         for number, place in enumerate(changed):
             texts[place] = new.texts[number]
             read[place], written[place] = new.prompt_tokens[number], new.new_tokens[number]
@@ -135,17 +139,50 @@ def ask_both(
 
 def messages(
     way: Arm, tokenizer, questions: Sequence[KbQuestion], retrieved: Retrieved | None, version: str, room: int
-) -> list[str]:
-    """The user's message for each question, with the pieces that fit where the arm reads pages.
+) -> list[list[str]]:
+    """For each question the user's messages, to be asked in their order until an answer does not decline: one, with the
+    pieces that fit where the arm reads pages, or one for each piece that it reads one by one.
 
     Raises ValueError for an arm with pages without ``retrieved``.
     """
     if not way.pages:
-        return [question.question for question in questions]
+        return [[question.question] for question in questions]
     if retrieved is None:
         raise ValueError(f"The arm '{way.name}' reads pages: give it the record of the search.")
-    count = token_counter(tokenizer)
-    return [documents_prompt(each.question, retrieved.pieces(each, version, count, room)) for each in questions]
+    count, asked = token_counter(tokenizer), []
+    for question in questions:
+        pieces = pieces_for(way, question, retrieved, version, count, room)
+        shown = [[piece] for piece in pieces] if way.one_by_one and pieces else [pieces]
+        asked.append([documents_prompt(question.question, each) for each in shown])
+    return asked
+
+
+def pieces_for(
+    way: Arm, question: KbQuestion, retrieved: Retrieved, version: str, count: Callable[[str], int], room: int
+) -> list[dict]:
+    """The pieces that the arm may read, best first; none where it reads no pages."""
+    if not way.pages:
+        return []
+    return retrieved.pieces(question, version, count, room)[: way.one_by_one or None]
+
+
+def _answered(way: Arm, model, tokenizer, asked: Sequence[Sequence[str]], batch_size: int) -> Answers:
+    """For each question the first answer that does not decline, or the last; tokens of all its messages together."""
+    texts, read, written, seconds = [""] * len(asked), [0] * len(asked), [0] * len(asked), 0.0
+    for step in range(max(map(len, asked), default=0)):
+        left = [at for at, each in enumerate(asked) if step < len(each) and (step == 0 or declines(texts[at]))]
+        if not left:
+            break
+        found = answer_all(
+            model, tokenizer, prefix(way), [asked[at][step] for at in left],
+            batch_size=batch_size, max_new_tokens=way.new_tokens,
+        )  # fmt: skip
+        seconds += found.seconds
+        for number, at in enumerate(left):
+            texts[at] = found.texts[number]
+            read[at] += found.prompt_tokens[number]
+            written[at] += found.new_tokens[number]
+    return Answers(texts, read, written, seconds)
 
 
 def _run(texts: list[str], prompt_tokens: list[int], new_tokens: list[int], seconds: float) -> Run:
@@ -175,7 +212,7 @@ def scored(
 
     ``formatted``: the answer ends with page ids in square brackets that exist, or declines: what a program expects.
     """
-    given = [retrieved.pieces(each, version, count, room) if way.pages else [] for each in questions]
+    given = [pieces_for(way, each, retrieved, version, count, room) for each in questions]
     known = {page.id for page in load_pages(version)}
     table = outcomes(run["answers"], questions, given, known, version)
     table["formatted"] = table["declined"] | np.array([formatted(text, known) for text in run["answers"]])

@@ -1,7 +1,8 @@
 """Prompts for questions about the shop's pages, and the rows that train a reader of pages or a model without pages.
 
 The prompts are those of notebook 09. ``SHORT`` is all that a trained reader gets: that it cites the page and says when
-the answer is not there, it has learned from data/kb/reader_train.jsonl (made by data/build_kb_training.py).
+the answer is not there, it has learned from data/kb/reader_pieces.jsonl (made by data/build_kb_training.py), whose rows
+show one piece; those of data/kb/reader_train.jsonl show several.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ KINDS = ("one page", "two pages", "unanswerable")
 FORMS = ("asked", "completed", "section")
 _TEXT = {"type": "string", "minLength": 1}
 _READER_ROW = {
-    "id": {"type": "string", "pattern": "^reader-\\d{4}$"},
+    "id": {"type": "string", "pattern": "^(reader|piece)-\\d{4}$"},
     "kind": {"enum": list(KINDS)},
     "question": _TEXT,
     "pieces": {"type": "array", "items": {"type": "string", "pattern": "^[a-z0-9-]+#\\d+$"}, "minItems": 1},
@@ -81,17 +82,18 @@ def reader_pieces(sources: Sequence[Mapping[str, Any]] | None = None) -> dict[st
     return {piece.id: piece for piece in by_sentences(pages, 1)}
 
 
-def load_reader_rows() -> list[dict[str, Any]]:
-    """The reader's training rows: id, kind (one of KINDS), question, pieces (rows as from ``as_row``) and answer.
+def load_reader_rows(name: str = "reader_train") -> list[dict[str, Any]]:
+    """A reader's training rows: id, kind (one of KINDS), question, pieces (rows as from ``as_row``) and answer.
 
+    ``name``: "reader_train" (several pieces a row) or "reader_pieces" (the piece with the answer, or one without it).
     Raises DataError with every bad line, and ValueError for a piece that no source page has.
     """
-    rows = load_records(data_path("kb", "reader_train.jsonl"), _object(_READER_ROW))
+    rows = load_records(data_path("kb", f"{name}.jsonl"), _object(_READER_ROW))
     pieces = reader_pieces()
-    missing = sorted({name for row in rows for name in row["pieces"]} - pieces.keys())
+    missing = sorted({piece for row in rows for piece in row["pieces"]} - pieces.keys())
     if missing:
-        raise ValueError(f"data/kb/reader_train.jsonl names '{missing[0]}', which no source page has: build it anew.")
-    return [row | {"pieces": [as_row(pieces[name]) for name in row["pieces"]]} for row in rows]
+        raise ValueError(f"data/kb/{name}.jsonl names '{missing[0]}', which no source page has: build it anew.")
+    return [row | {"pieces": [as_row(pieces[piece]) for piece in row["pieces"]]} for row in rows]
 
 
 def load_fact_rows(version: str = "v1") -> list[dict[str, Any]]:
@@ -117,8 +119,8 @@ def prompt_completion(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def training_hash(name: str) -> str:
-    """SHA-256 of data/kb/``name``.jsonl (and, for the reader, of its source pages): what a run was trained on."""
+    """SHA-256 of data/kb/``name``.jsonl (and, for a reader, of its source pages): what a run was trained on."""
     paths = [data_path("kb", f"{name}.jsonl")]
-    if name == "reader_train":
+    if name.startswith("reader"):
         paths += sorted(data_path("kb", "reader_sources").glob("*.jsonl"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
