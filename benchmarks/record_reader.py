@@ -4,6 +4,7 @@
     python benchmarks/record_reader.py raw              # the untrained model on the test, both versions of the pages
     python benchmarks/record_reader.py test             # after choose: the trained one, every seed
     python benchmarks/record_reader.py test --seeds 1   # a part
+    python benchmarks/record_reader.py several          # what was tried first: several pieces in a row; validation only
 
 Written to benchmarks/results/kb_reader.json, each run as soon as it is done, every answer in full; a run that stands
 there is not made again, so the script may be stopped and started anew, and several processes may take different parts
@@ -14,6 +15,7 @@ minute that the script works and wants an --output folder of its own.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,10 +31,11 @@ from finetune_course.training import keep_freed_memory, quiet_libraries, trainin
 NAME = "kb_reader"
 READER = "LoRA reader + RAG"
 RAW = ("RAG, short rules", "RAG, long rules")
-PARTS = ("choose", "raw", "test")
+PARTS = ("choose", "raw", "test", "several")
 ROWS = "reader_pieces"
 PIECES = (1, 2, 3)
 """Read one by one: tried on validation after each look."""
+SEVERAL_LOOKS = [1, 2]
 
 
 class Bench(KbBench):
@@ -52,15 +55,29 @@ class Bench(KbBench):
 
     def trial(self, passes: int) -> Run:
         model, tokenizer, cost, _ = self.trained("pages", self.rows, 0, passes, looks=self.looks)
-        found = {
-            pieces: ask(
-                replace(arm(READER), one_by_one=pieces), model, tokenizer, self.validation, self.retrieved, "v1",
+        found = self.validated(model, tokenizer, PIECES)
+        best = max(PIECES, key=lambda pieces: self.right(found[str(pieces)]["answers"]))  # the first of equals
+        return cost | {"pieces": best, "validation": found[str(best)], "by_pieces": found}
+
+    def validated(self, model, tokenizer, numbers: Sequence[int]) -> dict[str, Run]:
+        """Answers to the validation questions by how many pieces are read one by one (0: all in one prompt)."""
+        return {
+            str(number): ask(
+                replace(arm(READER), one_by_one=number), model, tokenizer, self.validation, self.retrieved, "v1",
                 room=self.room, batch_size=self.hw.eval_batch,
             )
-            for pieces in PIECES
+            for number in numbers
         }  # fmt: skip
-        best = max(PIECES, key=lambda pieces: self.right(found[pieces]["answers"]))  # the first of equals
-        return cost | {"pieces": best, "validation": found[best], "by_pieces": {str(n): found[n] for n in PIECES}}
+
+    def several(self) -> None:
+        """Seed 0 on rows with several pieces, a run of its own length, asked with several in a prompt and with one."""
+        self.rows, self.looks = [prompt_completion(row) for row in load_reader_rows()], SEVERAL_LOOKS
+        for passes in SEVERAL_LOOKS:
+            self.record.once(lambda p=passes: self.tried(p), part="several", epochs=passes)
+
+    def tried(self, passes: int) -> Run:
+        model, tokenizer, cost, _ = self.trained("several", self.rows, 0, passes, looks=self.looks)
+        return cost | {"rows": len(self.rows), "by_pieces": self.validated(model, tokenizer, (0, 1))}
 
     def raw(self) -> None:
         for name in RAW:
@@ -95,7 +112,13 @@ def main() -> None:
     quiet_libraries()
     keep_freed_memory()
     bench = Bench(options.output, options.tiny, options.output / "adapters" if options.tiny else None)
-    {"choose": bench.choose, "raw": bench.raw, "test": lambda: bench.score(options.seeds)}[options.part]()
+    parts = {
+        "choose": bench.choose,
+        "raw": bench.raw,
+        "test": lambda: bench.score(options.seeds),
+        "several": bench.several,
+    }
+    parts[options.part]()
 
 
 if __name__ == "__main__":

@@ -185,13 +185,18 @@ def test_the_reader_is_chosen_and_scored_once(tiny, tmp_path, monkeypatch):
     bench().choose()
     bench().raw()
     bench().score([0, 1])
+    bench().several()
     stored, tried = load_record("kb_reader", tmp_path), 2
     parts = [(run["part"], run.get("arm"), run.get("seed")) for run in stored["runs"]]
     assert parts == [("choose", None, None)] * tried + [
         ("test", "RAG, short rules", None), ("test", "RAG, long rules", None),
-        ("test", module.READER, 0), ("test", module.READER, 1),
+        ("test", module.READER, 0), ("test", module.READER, 1), *[("several", None, None)] * 2,
     ]  # fmt: skip
-    for run in stored["runs"][tried:]:
+    for run in stored["runs"][:tried]:
+        assert set(run["by_pieces"]) == {"1", "2", "3"} and run["validation"] == run["by_pieces"][str(run["pieces"])]
+    for run in stored["runs"][tried + 4 :]:
+        assert set(run["by_pieces"]) == {"0", "1"} and len(run["by_pieces"]["0"]["answers"]) == 3
+    for run in stored["runs"][tried : tried + 4]:
         assert all(len(run[version]["answers"]) == 3 and run[version]["prompt_tokens"] > 0 for version in VERSIONS)
     trials, first = stored["runs"][:tried], stored["runs"][tried + 2]
     assert [run["steps"] for run in trials] == [1, 2], "one run of two passes, looked at after each"
@@ -202,6 +207,7 @@ def test_the_reader_is_chosen_and_scored_once(tiny, tmp_path, monkeypatch):
     bench().choose()
     bench().raw()
     bench().score([0, 1])
+    bench().several()
     assert load_record("kb_reader", tmp_path) == stored
     (tmp_path / "kb_reader.json").unlink()
     bench().choose()  # from the adapters that are kept
