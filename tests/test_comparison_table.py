@@ -5,7 +5,14 @@ import pytest
 from test_record_kb import retrieved  # noqa: F401  (a fixture)
 
 from finetune_course import comparison_verdicts as cv
-from finetune_course.comparison_plots import arms_figure, describe_arms
+from finetune_course.comparison_plots import (
+    RIGHT,
+    SILENT,
+    answers_figure,
+    arms_figure,
+    describe_answers,
+    describe_arms,
+)
 from finetune_course.comparison_table import (
     BOTH,
     SEARCH,
@@ -23,7 +30,7 @@ from finetune_course.comparison_table import (
 )
 from finetune_course.comparison_verdicts import WAITS, judged, more, ratio, together, verdicts
 from finetune_course.evaluate import Interval
-from finetune_course.kb_questions import load_kb_questions
+from finetune_course.kb_questions import KINDS, load_kb_questions
 from finetune_course.scoreboard import verdict_of
 
 TEST = load_kb_questions("test")
@@ -49,7 +56,7 @@ def records():
     """A reader that is right in both versions, weights that know version 1 alone, raw RAG that is never right."""
     wrong = run(["It is blue."] * len(TEST))
     point = {"part": "test", "arm": READER, "v1": run(told("v1")), "v2": run(told("v2"))}
-    update = {"part": "update", "seed": 0, "train_seconds": 600.0, "test": run(told("v2"))}
+    update = {"part": "update", "seed": 0, "train_cpu_seconds": 600.0, "test": run(told("v2"))}
     known = run(told("v1", cited=False))
     return {
         "reader": {
@@ -59,7 +66,7 @@ def records():
             "runs": [
                 {"part": "test", "seed": 0, "test": known, "pages": {"v1": known, "v2": run(told("v2"))}},
                 update | {"way": "anew"},
-                update | {"way": "short", "train_seconds": 60.0},
+                update | {"way": "short", "train_cpu_seconds": 60.0},
             ]
         },
         "comparison": {
@@ -118,6 +125,16 @@ def test_citations_of_several_seeds_are_one_number_a_question(records, retrieved
     assert len(shares) == sum(bool(q.gold["v1"].pages) for q in TEST)
     assert sorted(set(shares.tolist())) == [0.5, 1] and (shares == 1).sum() == 1
     assert citation(asked).startswith(f"{round(100 * shares.mean())}% [")
+
+
+def test_a_kind_is_not_what_the_version_can_answer(found):
+    """ "Answerable" is a kind, the questions in the page's words, and all questions that the version answers."""
+    asked = found[READER, "before"]
+    kinds = {kind: len(asked.of_kind("right", kind)) for kind in KINDS}
+    assert kinds == {kind: sum(q.kind == kind for q in TEST) for kind in KINDS}
+    assert len(asked.per_question("right")) == sum(bool(q.gold["v1"].pages) for q in TEST) > kinds["answerable"]
+    fresh = found[READER, "updated"]
+    assert len(fresh.per_question("right", "unanswerable")) != len(fresh.of_kind("right", "unanswerable"))
 
 
 def test_search_alone_gives_the_first_piece_of_the_day_and_never_declines(found, retrieved):  # noqa: F811
@@ -240,3 +257,14 @@ def test_the_figure_shows_every_arm_and_its_text_every_number(found):
     text = describe_arms(found)
     assert all(f"{arm}, {state}:" in text for arm, state in found)
     assert cv.READER in text
+
+
+def test_the_manager_s_figure_shows_what_is_declined_beside_what_is_right(found):
+    left, right = answers_figure(found).axes
+    assert (left.get_xlabel(), right.get_xlabel()) == (RIGHT, SILENT)
+    means = {ax: sorted(round(float(mark.lines[0].get_xdata()[0])) for mark in ax.containers) for ax in (left, right)}
+    for ax, (column, which) in {left: ("right", "answerable"), right: ("declined", "unanswerable")}.items():
+        assert means[ax] == sorted(round(100 * each.per_question(column, which).mean()) for each in found.values())
+    text = describe_answers(found)
+    for (arm, state), each in found.items():
+        assert f"{arm}, {state}: {share(each.per_question('declined', 'unanswerable'))}" in text

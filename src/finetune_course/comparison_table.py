@@ -48,9 +48,14 @@ class Asked:
     def per_question(self, column: str, which: str = "answerable") -> np.ndarray:
         """Mean over seeds of a column for each question of a kind, shape (questions,), 0 to 1.
 
-        ``which``: "all", "answerable", "unanswerable", or a kind of ``kb_questions.KINDS``.
+        ``which``: "all", "changed in v2" (the kind), or "answerable" and "unanswerable" by the version that scores. The
+        kinds of these names are others: ``of_kind``.
         """
         return np.mean([table.loc[rows_of(table, which), column].to_numpy(float) for table in self.tables], axis=0)
+
+    def of_kind(self, column: str, kind: str) -> np.ndarray:
+        """The same for the questions of one of ``kb_questions.KINDS``."""
+        return np.mean([table.loc[table["kind"] == kind, column].to_numpy(float) for table in self.tables], axis=0)
 
 
 def rows_of(table: pd.DataFrame, which: str) -> pd.Series:
@@ -216,12 +221,13 @@ def says_old(asked: Asked, questions: Sequence[KbQuestion]) -> np.ndarray:
 
 def update_minutes(retrieved: Retrieved, facts: Mapping[str, Any] | None) -> dict[str, float]:
     """Minutes to bring each way of keeping facts from version 1 to version 2: the index, and the weights in two ways
-    (mean over seeds, without choosing settings and without loading). Only what is recorded is there."""
+    (minutes of one core, mean over seeds, without choosing settings and without loading). Only what is recorded is
+    there."""
     found = {"rows of the search index replaced": retrieved.seconds["update"] / 60}
     for way, told in {"short": "LoRA on facts, short update", "anew": "LoRA on facts, trained anew"}.items():
         runs = [run for run in (facts or {}).get("runs", []) if run["part"] == "update" and run["way"] == way]
         if runs:
-            found[told] = float(np.mean([run["train_seconds"] for run in runs])) / 60
+            found[told] = float(np.mean([run["train_cpu_seconds"] for run in runs])) / 60
     return found
 
 
