@@ -25,6 +25,8 @@ TARGET = Path(__file__).resolve().parent / "kb"
 SEED = 0
 ROOM = 92
 """Words of pieces in a prompt, headings counted: about the 120 tokens of notebook 09."""
+WRONG = 4
+"""Every how many questions one is asked of a wrong piece as well, for the reader of one piece."""
 PAIRS = 2
 """Questions that need two pages, for every two pages of one organisation."""
 
@@ -80,10 +82,10 @@ def content_words(text: str) -> set[str]:
 
 def piece_rows() -> list[dict]:
     """For a reader of one piece at a time: every question of the sources with the piece that holds its answer; every
-    second one again with a piece of the same page that does not; and every unanswerable one with such a piece.
+    fourth one again with another piece of its page; and every unanswerable one with a piece of its page.
 
-    (An answer that stands in two sentences has two pieces.) The wrong piece is one of the two of its page that share
-    most content words with the question: such ones a search finds.
+    (An answer that stands in two sentences has two pieces.) With more wrong pieces, and with those alone that share most
+    words with the question, the model declined everything for two passes before it learned to read.
     """
     sources = reader_sources()
     library = Library(sources)
@@ -92,7 +94,7 @@ def piece_rows() -> list[dict]:
         for number, question in enumerate(source["questions"]):
             gold = library.holding(source["page"], question["evidence"])
             rows.append(row_of("one page", question["q"], gold, cited(question, source)))
-            if number % 2:
+            if number % WRONG == WRONG - 1:
                 wrong = library.wrong(question["q"], source, gold)
                 rows.append(row_of("unanswerable", question["q"], [wrong], NOT_THERE))
         for asked in source["unanswerable"]:
@@ -160,9 +162,9 @@ class Library:
         return sorted(names, key=lambda name: (-len(asked & self.words[name]), chance(question, name)))
 
     def wrong(self, question: str, source: dict, gold: list[str]) -> str:
-        """A piece of the page that does not hold the answer: one of the two nearest to the question."""
+        """A piece of the page that does not hold the answer, by chance."""
         others = [piece.id for piece in self.of_page[source["page"]] if piece.id not in gold]
-        return self.nearest(question, others)[:2][chance("wrong", question) % 2]
+        return others[chance("wrong", question) % len(others)]
 
     def prompt(self, question: str, sources: list[dict], gold: list[str]) -> list[str]:
         """Ids of the pieces for one question, in a shuffled order: those with the answer, then, while there is room,

@@ -1,4 +1,4 @@
-"""The figures of notebook 10: what every arm gets right, before the shop's facts change and after, and what it declines."""
+"""The figures of notebook 10: what every arm gets right, before the facts change and after, and what it declines."""
 
 from __future__ import annotations
 
