@@ -78,13 +78,17 @@ def with_map(readme: str, root: Path, measured: Mapping[str, Took]) -> str:
 
     def row(found: re.Match) -> str:
         name, number, ends_with = found.groups()
-        columns = _columns(there[number], measured) if number in there else (COMING, "", "")
-        return f"| {name} | {ends_with} | {' | '.join(columns)} |"
+        takes = columns(there[number], measured) if number in there else (COMING, "", "")
+        return f"| {name} | {ends_with} | {' | '.join(takes)} |"
 
     return f"{before}{BEGIN}{_ROW.sub(row, table)}{END}{after}"
 
 
-def _columns(edition: Edition, measured: Mapping[str, Took]) -> tuple[str, str, str]:
+def columns(edition: Edition, measured: Mapping[str, Took]) -> tuple[str, str, str]:
+    """A notebook's row of the map: computing and memory as its head says them, and what was measured on Binder's terms.
+
+    Raises ``SourceError`` where the head does not say them.
+    """
     text = " ".join(edition.source.read_text(encoding="utf-8").replace("\n# ", " ").split())
     computing, memory = _COMPUTING.search(text), _MEMORY.search(text)
     if not (computing and memory):
