@@ -27,7 +27,7 @@ from finetune_course.kb_questions import load_kb_questions, load_terms
 from finetune_course.levers import LEVERS, asked_otherwise, other_formats, triage_prompts, voice_prompts
 from finetune_course.lora_runs import base_model, train_lora, with_adapter
 from finetune_course.paths import data_path
-from finetune_course.qa_arms import ARMS, Arm, ask, ask_both
+from finetune_course.qa_arms import ARMS, ONE_BY_ONE, Arm, ask, ask_both
 from finetune_course.retrieved import load_retrieved
 from finetune_course.training import keep_freed_memory, quiet_libraries
 
@@ -54,8 +54,8 @@ class Bench:
             output / f"{NAME}.json",
             " && ".join(f"python benchmarks/record_comparison.py {part}" for part in PARTS),
             search=self.retrieved.settings["pages_sha256"], triage_sha256=data_hash("train"), voice_sha256=voice_hash(),
-            other_formats=other_formats(), voice_run=VOICE_RUN, room=self.settings["room"], tiny=tiny,
-            dtype=str(self.hw.dtype).removeprefix("torch."),
+            other_formats=other_formats(), voice_run=VOICE_RUN, room=self.settings["room"], pieces=ONE_BY_ONE,
+            tiny=tiny, dtype=str(self.hw.dtype).removeprefix("torch."),
         )  # fmt: skip
 
     def loaded(self, task: str | None):

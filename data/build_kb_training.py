@@ -84,8 +84,10 @@ def piece_rows() -> list[dict]:
     """For a reader of one piece at a time: every question of the sources with the piece that holds its answer; every
     fourth one again with another piece of its page; and every unanswerable one with a piece of its page.
 
-    (An answer that stands in two sentences has two pieces.) With more wrong pieces, and with those alone that share most
-    words with the question, the model declined everything for two passes before it learned to read.
+    (An answer that stands in two sentences has two pieces.) An answer begins with its page's id, so that its first token
+    is the same in all rows that answer: whether to answer is decided there, between that token and the first one of
+    NOT_THERE. Where an answer may begin with any word, each of them is less likely than "Not" long after the model has
+    begun to tell the pieces apart, and it declines everything.
     """
     sources = reader_sources()
     library = Library(sources)
@@ -93,7 +95,7 @@ def piece_rows() -> list[dict]:
     for source in sources:
         for number, question in enumerate(source["questions"]):
             gold = library.holding(source["page"], question["evidence"])
-            rows.append(row_of("one page", question["q"], gold, cited(question, source)))
+            rows.append(row_of("one page", question["q"], gold, f"[{source['page']}] {question['a']}"))
             if number % WRONG == WRONG - 1:
                 wrong = library.wrong(question["q"], source, gold)
                 rows.append(row_of("unanswerable", question["q"], [wrong], NOT_THERE))

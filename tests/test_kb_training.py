@@ -203,7 +203,7 @@ def test_the_one_piece_holds_the_evidence_or_is_another_one_of_its_page():
         source, text = evidence.get((page, row["question"])), " ".join(piece["text"] for piece in row["pieces"])
         if row["kind"] == "one page":
             assert all(part in text for part in split_sentences(source["evidence"])), row["id"]
-            assert row["answer"] == f"{source['a']} [{page}]"
+            assert row["answer"] == f"[{page}] {source['a']}"
         else:
             assert row["answer"] == NOT_THERE and len(row["pieces"]) == 1
             assert source is None or text not in source["evidence"], row["id"]

@@ -343,6 +343,9 @@ def test_scores_are_those_of_the_answers(retrieved):
     answers = {
         f"It is {gold.answer}. [{gold.pages[0]}]": (True, True, True),
         f"It is {gold.answer}. [no-such-page]": (True, False, False),
+        f"[{gold.pages[0]}] It is {gold.answer}.": (True, True, True),
+        f"[no-such-page] {gold.answer}": (True, False, False),
+        f"[{gold.pages[0]} {gold.answer}": (True, False, False),
         f"{gold.answer}": (True, False, False),
         "Not in the documents.": (False, False, True),
     }

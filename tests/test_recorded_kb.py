@@ -90,7 +90,7 @@ def test_the_comparison_s_record_is_complete():
     assert arms["triage"] == arms["voice"] == set(LEVERS)
     assert {run["seed"] for run in part(found, "voice") if run["arm"] == "LoRA"} == set(SEEDS)
     assert {len(run["v1"]["answers"]) for run in part(found, "terms")} == {len(load_terms())}
-    assert found["settings"]["voice_sha256"] == module.voice_hash()
+    assert found["settings"]["voice_sha256"] == module.voice_hash() and found["settings"]["pieces"] == ONE_BY_ONE
 
 
 # The shipped adapters

@@ -5,8 +5,10 @@ with pages and the trained reader with pages. Each is compared with the model th
 a verdict of its own; where they differ, the claim holds in part. **C24**: the right answers with retrieval are those of
 the trained reader (first seed) with the id that it wrote itself; "answers from the weights alone" are all that the
 model with the facts in its weights gives to questions that version 1 answers, right or wrong, seeds averaged, as in
-notebook 09. Both halves get a verdict. **C35**: "changed" are all questions whose answer in version 1 is none in
-version 2, also those whose page was withdrawn. **C36**: where no question is won or lost, the interval is Wilson's.
+notebook 09. Both halves get a verdict. **C27**: "either of them alone" is the raw model with pages, in both ways of
+reading, the facts in the weights, and the search without a model; one by one and the search alone were added before the
+reader was asked the test. **C35**: "changed" are all questions whose answer in version 1 is none in version 2, also
+those whose page was withdrawn. **C36**: where no question is won or lost, the interval is Wilson's.
 """
 
 from __future__ import annotations
@@ -30,6 +32,13 @@ Verdict = tuple[str, str]
 RAW, FACTS, READER = "RAG, short rules", "LoRA on facts", "LoRA reader + RAG"
 RETRIEVAL = {"raw model": "RAG − LoRA on facts, before", "trained reader": "reader + RAG − LoRA on facts, before"}
 """C09's two arms with retrieval, and the names of their differences."""
+ALONE = {
+    "than RAG": "reader + RAG − RAG, before",
+    "than RAG one by one": "reader + RAG − RAG one by one, before",
+    "than the facts in the weights": "reader + RAG − LoRA on facts, before",
+    "than the search alone": "reader + RAG − search alone, before",
+}
+"""What the trained reader with pages has to be ahead of for C27."""
 
 
 def judged(found: Interval, line: float, below: bool = False) -> str:
@@ -42,13 +51,6 @@ def judged(found: Interval, line: float, below: bool = False) -> str:
 def more(found: Interval) -> str:
     """What the interval of a difference says of 'more': above zero, below it, or around it."""
     return "holds" if found.low > 0 else "fails here" if found.high < 0 else "not decided"
-
-
-def together(parts: Sequence[str]) -> str:
-    """One verdict from several that must all hold."""
-    if all(part == "holds" for part in parts):
-        return "holds"
-    return "fails here" if "fails here" in parts else "not decided"
 
 
 def ratio(after: np.ndarray, before: np.ndarray) -> Interval:
@@ -81,10 +83,10 @@ def verdicts(
     ``gains``, ``stayed`` and ``named`` are the notebook's: differences by name, stale answers, right terms by arm.
     """
     return {
-        "C09": _retrieving(gains),
+        "C09": _each(gains, RETRIEVAL),
         "C24": _citing(found),
         "C26": _updating(retrieved, records.get("facts")),
-        "C27": _gain(gains, ["reader + RAG − RAG, before", "reader + RAG − LoRA on facts, before"]),
+        "C27": _each(gains, ALONE),
         "C35": _stale(stayed),
         "C36": _fresh(found, questions),
         "C37": _terms(named),
@@ -92,18 +94,12 @@ def verdicts(
     }
 
 
-def _gain(gains: Mapping[str, Interval], names: Sequence[str]) -> Verdict:
-    if not all(name in gains for name in names):
+def _each(gains: Mapping[str, Interval], names: Mapping[str, str]) -> Verdict:
+    """A verdict for each of several differences; ``names``: whose it is → its name among the gains."""
+    if not all(name in gains for name in names.values()):
         return "–", WAITS
-    told = "; ".join(f"{name}: {points(*gains[name])} points" for name in names)
-    return told, together([more(gains[name]) for name in names])
-
-
-def _retrieving(gains: Mapping[str, Interval]) -> Verdict:
-    if not all(name in gains for name in RETRIEVAL.values()):
-        return "–", WAITS
-    told = "; ".join(f"{name}: {points(*gains[name])} points" for name in RETRIEVAL.values())
-    return told, "; ".join(f"{who}: {more(gains[name])}" for who, name in RETRIEVAL.items())
+    told = "; ".join(f"{name}: {points(*gains[name])} points" for name in names.values())
+    return told, "; ".join(f"{who}: {more(gains[name])}" for who, name in names.items())
 
 
 def _citing(found: Mapping[tuple[str, str], Asked]) -> Verdict:
@@ -155,8 +151,9 @@ def _fresh(found: Mapping[tuple[str, str], Asked], questions: Sequence[KbQuestio
 def _terms(named: Mapping[str, Sequence[bool]]) -> Verdict:
     if FACTS not in named or RAW not in named:
         return "–", WAITS
-    gain = paired_difference(named[FACTS], named[RAW])
-    return f"LoRA on facts − RAG: {points(*gain)} points", more(gain)
+    gains = {name: paired_difference(named[FACTS], named[name]) for name in (RAW, "RAG, one by one") if name in named}
+    told = "; ".join(f"LoRA on facts − {name}: {points(*gain)} points" for name, gain in gains.items())
+    return told, more(gains[RAW])
 
 
 def _format(comparison: Mapping[str, Any] | None) -> Verdict:

@@ -210,7 +210,8 @@ def scored(
 ) -> pd.DataFrame:
     """One row a question: id, kind, answerable, right, declined, cites, traced, formatted (see ``outcomes``).
 
-    ``formatted``: the answer ends with page ids in square brackets that exist, or declines: what a program expects.
+    ``formatted``: the answer begins or ends with the id of a page that exists, in square brackets, or declines: what a
+    program expects.
     """
     given = [pieces_for(way, each, retrieved, version, count, room) for each in questions]
     known = {page.id for page in load_pages(version)}
@@ -220,6 +221,8 @@ def scored(
 
 
 def formatted(answer: str, known: set[str]) -> bool:
-    """Whether a text ends with the id of a known page in square brackets."""
-    text = answer.rstrip()
-    return text.endswith("]") and text[text.rfind("[") + 1 : -1] in known
+    """Whether a text begins or ends with the id of a known page in square brackets."""
+    text = answer.strip()
+    first = text[1:].split("]")[0] if text.startswith("[") and "]" in text else None
+    last = text[text.rfind("[") + 1 : -1] if text.endswith("]") else None
+    return first in known or last in known
