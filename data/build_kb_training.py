@@ -85,9 +85,8 @@ def piece_rows() -> list[dict]:
     fourth one again with another piece of its page; and every unanswerable one with a piece of its page.
 
     (An answer that stands in two sentences has two pieces.) An answer begins with its page's id, so that its first token
-    is the same in all rows that answer: whether to answer is decided there, between that token and the first one of
-    NOT_THERE. Where an answer may begin with any word, each of them is less likely than "Not" long after the model has
-    begun to tell the pieces apart, and it declines everything.
+    is the same in all rows that answer, and whether to answer is decided between that one and the first of NOT_THERE.
+    With answers that began with any word, the model declined nearly every validation question after one and two passes.
     """
     sources = reader_sources()
     library = Library(sources)
