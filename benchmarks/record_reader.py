@@ -6,10 +6,10 @@
     python benchmarks/record_reader.py test --seeds 1   # a part
     python benchmarks/record_reader.py several          # what was tried first: several pieces in a row; validation only
 
-Written to benchmarks/results/kb_reader.json, each run as soon as it is done, every answer in full; a run that stands
-there is not made again, so the script may be stopped and started anew, and several processes may take different parts
-or seeds. Adapters are kept in the cache folder, that of seed 0 goes to data/adapters/reader. ``--tiny`` proves within a
-minute that the script works and wants an --output folder of its own.
+Written to benchmarks/results/kb_reader.json (the last part to kb_reader_several.json), each run as soon as it is
+done, every answer in full; a run that stands there is not made again, so the script may be stopped and started anew,
+and several processes may take different parts or seeds. Adapters are kept in the cache folder, that of seed 0 goes to
+data/adapters/reader. ``--tiny`` proves within a minute that the script works and wants an --output folder of its own.
 """
 
 from __future__ import annotations
@@ -45,11 +45,15 @@ class Bench(KbBench):
         super().__init__("reader", inspect_hardware("standard"), tiny, adapters)
         self.rows = [prompt_completion(row) for row in load_reader_rows(ROWS)]
         self.retrieved = load_retrieved()
-        self.record = GridRecord(
-            output / f"{NAME}.json",
-            " && ".join(f"python benchmarks/record_reader.py {part}" for part in PARTS),
-            data_sha256=training_hash(ROWS), search=self.retrieved.settings["pages_sha256"],
-            settings=self.own, room=self.room, tiny=tiny, training=training_identity(),
+        commands = [f"python benchmarks/record_reader.py {part}" for part in PARTS]
+        self.record = self._record(output / f"{NAME}.json", " && ".join(commands[:-1]), ROWS, self.own)
+        looks = {"epochs": SEVERAL_LOOKS}
+        self.first_tried = self._record(output / f"{NAME}_several.json", commands[-1], "reader_train", self.own | looks)
+
+    def _record(self, path: Path, command: str, rows: str, settings: Run) -> GridRecord:
+        return GridRecord(
+            path, command, data_sha256=training_hash(rows), search=self.retrieved.settings["pages_sha256"],
+            settings=settings, room=self.room, tiny=self.tiny, training=training_identity(),
             dtype=str(self.hw.dtype).removeprefix("torch."),
         )  # fmt: skip
 
@@ -73,7 +77,7 @@ class Bench(KbBench):
         """Seed 0 on rows with several pieces, a run of its own length, asked with several in a prompt and with one."""
         self.rows, self.looks = [prompt_completion(row) for row in load_reader_rows()], SEVERAL_LOOKS
         for passes in SEVERAL_LOOKS:
-            self.record.once(lambda p=passes: self.tried(p), part="several", epochs=passes)
+            self.first_tried.once(lambda p=passes: self.tried(p), part="several", epochs=passes)
 
     def tried(self, passes: int) -> Run:
         model, tokenizer, cost, _ = self.trained("several", self.rows, 0, passes, looks=self.looks)

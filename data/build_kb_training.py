@@ -84,8 +84,8 @@ def piece_rows() -> list[dict]:
     """For a reader of one piece at a time: every question of the sources with the piece that holds its answer; every
     fourth one again with another piece of its page; and every unanswerable one with a piece of its page.
 
-    (An answer that stands in two sentences has two pieces.) An answer begins with its page's id, so that its first token
-    is the same in all rows that answer, and whether to answer is decided between that one and the first of NOT_THERE.
+    (An answer that stands in two sentences has two pieces.) An answer begins with its page's id: its first token is the
+    same in all rows that answer, and whether to answer is decided between that one and the first of NOT_THERE.
     With answers that began with any word, the model declined nearly every validation question after one and two passes.
     """
     sources = reader_sources()

@@ -23,6 +23,7 @@ def course(folder, figures=1, readme=f"# Course\n\n{BEGIN}\nold\n{END}\n\nText.\
     return folder
 
 
+@pytest.mark.skipif(not (course_root() / NOTEBOOK).is_file(), reason="notebook 10 is not there yet")
 def test_the_committed_picture_is_the_notebook_s():
     for path, content in wanted(course_root()).items():
         assert path.read_bytes() == content, f"{path.name}: run 'python -m finetune_course.closing_picture'"
