@@ -86,7 +86,6 @@ def piece_rows() -> list[dict]:
 
     (An answer that stands in two sentences has two pieces.) An answer begins with its page's id: its first token is the
     same in all rows that answer, and whether to answer is decided between that one and the first of NOT_THERE.
-    With answers that began with any word, the model declined nearly every validation question after one and two passes.
     """
     sources = reader_sources()
     library = Library(sources)
