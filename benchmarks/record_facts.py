@@ -19,13 +19,13 @@ from pathlib import Path
 
 import torch
 
-from finetune_course.grid_record import GridRecord, Run, grid_options
+from finetune_course.grid_record import Run, grid_options
 from finetune_course.hardware import inspect_hardware
 from finetune_course.kb_bench import KbBench, kb_settings
 from finetune_course.qa_arms import arm, ask, ask_both
 from finetune_course.reader import load_fact_rows, prompt_completion, training_hash
 from finetune_course.retrieved import load_retrieved
-from finetune_course.training import keep_freed_memory, quiet_libraries, training_identity
+from finetune_course.training import keep_freed_memory, quiet_libraries
 
 NAME, ARM, WITH_PAGES = "kb_facts", "LoRA on facts", "LoRA on facts + RAG"
 WAYS = ("anew", "short")
@@ -47,13 +47,9 @@ class Bench(KbBench):
         super().__init__("facts", inspect_hardware("standard"), tiny, adapters)
         self.old, self.new = load_fact_rows("v1"), load_fact_rows("v2")
         self.retrieved = load_retrieved()
-        self.record = GridRecord(
-            output / f"{NAME}.json",
-            " && ".join(f"python benchmarks/record_facts.py {part}" for part in ("choose", "test", "update")),
-            data_sha256={version: training_hash(f"facts_train_{version}") for version in ("v1", "v2")},
-            settings=self.own, room=self.room, search=self.retrieved.settings["pages_sha256"], tiny=tiny,
-            training=training_identity(), dtype=str(self.hw.dtype).removeprefix("torch."),
-        )  # fmt: skip
+        commands = [f"python benchmarks/record_facts.py {part}" for part in ("choose", "test", "update")]
+        data = {version: training_hash(f"facts_train_{version}") for version in ("v1", "v2")}
+        self.record = self.grid_record(output / f"{NAME}.json", " && ".join(commands), data, self.own)
 
     def asked(self, model, tokenizer, questions) -> Run:
         return ask(arm(ARM), model, tokenizer, questions, None, room=self.room, batch_size=self.hw.eval_batch)

@@ -19,14 +19,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from finetune_course.grid_record import GridRecord, Run, grid_options
+from finetune_course.grid_record import Run, grid_options
 from finetune_course.hardware import inspect_hardware
-from finetune_course.kb_bench import KbBench, kb_settings
+from finetune_course.kb_bench import KbBench, Rows, kb_settings
 from finetune_course.lora_runs import base_model
 from finetune_course.qa_arms import ONE_BY_ONE, arm, ask, ask_both
 from finetune_course.reader import load_reader_rows, prompt_completion, training_hash
 from finetune_course.retrieved import load_retrieved
-from finetune_course.training import keep_freed_memory, quiet_libraries, training_identity
+from finetune_course.training import keep_freed_memory, quiet_libraries
 
 NAME = "kb_reader"
 READER = "LoRA reader + RAG"
@@ -44,18 +44,9 @@ class Bench(KbBench):
     def __init__(self, output: Path, tiny: bool = False, adapters: Path | None = None):
         super().__init__("reader", inspect_hardware("standard"), tiny, adapters)
         self.rows = [prompt_completion(row) for row in load_reader_rows(ROWS)]
-        self.retrieved = load_retrieved()
-        commands = [f"python benchmarks/record_reader.py {part}" for part in PARTS]
-        self.record = self._record(output / f"{NAME}.json", " && ".join(commands[:-1]), ROWS, self.own)
-        looks = {"epochs": SEVERAL_LOOKS}
-        self.first_tried = self._record(output / f"{NAME}_several.json", commands[-1], "reader_train", self.own | looks)
-
-    def _record(self, path: Path, command: str, rows: str, settings: Run) -> GridRecord:
-        return GridRecord(
-            path, command, data_sha256=training_hash(rows), search=self.retrieved.settings["pages_sha256"],
-            settings=settings, room=self.room, tiny=self.tiny, training=training_identity(),
-            dtype=str(self.hw.dtype).removeprefix("torch."),
-        )  # fmt: skip
+        self.retrieved, self.output = load_retrieved(), output
+        commands = [f"python benchmarks/record_reader.py {part}" for part in PARTS[:-1]]
+        self.record = self.grid_record(output / f"{NAME}.json", " && ".join(commands), training_hash(ROWS), self.own)
 
     def trial(self, passes: int) -> Run:
         model, tokenizer, cost, _ = self.trained("pages", self.rows, 0, passes, looks=self.looks)
@@ -75,13 +66,17 @@ class Bench(KbBench):
 
     def several(self) -> None:
         """Seed 0 on rows with several pieces, a run of its own length, asked with several in a prompt and with one."""
-        self.rows, self.looks = [prompt_completion(row) for row in load_reader_rows()], SEVERAL_LOOKS
+        rows, self.looks = [prompt_completion(row) for row in load_reader_rows()], SEVERAL_LOOKS
+        record = self.grid_record(
+            self.output / f"{NAME}_several.json", f"python benchmarks/record_reader.py {PARTS[-1]}",
+            training_hash("reader_train"), self.own | {"epochs": SEVERAL_LOOKS},
+        )  # fmt: skip
         for passes in SEVERAL_LOOKS:
-            self.first_tried.once(lambda p=passes: self.tried(p), part="several", epochs=passes)
+            record.once(lambda p=passes: self.tried(rows, p), part="several", epochs=passes)
 
-    def tried(self, passes: int) -> Run:
-        model, tokenizer, cost, _ = self.trained("several", self.rows, 0, passes, looks=self.looks)
-        return cost | {"rows": len(self.rows), "by_pieces": self.validated(model, tokenizer, (0, 1))}
+    def tried(self, rows: Rows, passes: int) -> Run:
+        model, tokenizer, cost, _ = self.trained("several", rows, 0, passes, looks=self.looks)
+        return cost | {"rows": len(rows), "by_pieces": self.validated(model, tokenizer, (0, 1))}
 
     def raw(self) -> None:
         for name in RAW:

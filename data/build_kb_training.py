@@ -62,7 +62,12 @@ def main() -> int:
 
 def contents() -> dict[str, str]:
     """Every file that this script makes: name -> text."""
-    files = {"reader_pieces.jsonl": piece_rows(), "reader_train.jsonl": reader_rows()}
+    sources = reader_sources()
+    library = Library(sources)
+    files = {
+        "reader_pieces.jsonl": piece_rows(sources, library),
+        "reader_train.jsonl": reader_rows(sources, library),
+    }
     files |= {f"facts_train_{version}.jsonl": fact_rows(version) for version in VERSIONS}
     return {name: "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows) for name, rows in files.items()}
 
@@ -80,15 +85,13 @@ def content_words(text: str) -> set[str]:
 # The reader
 
 
-def piece_rows() -> list[dict]:
+def piece_rows(sources: list[dict], library: Library) -> list[dict]:
     """For a reader of one piece at a time: every question of the sources with the piece that holds its answer; every
     fourth one again with another piece of its page; and every unanswerable one with a piece of its page.
 
     (An answer that stands in two sentences has two pieces.) An answer begins with its page's id: its first token is the
     same in all rows that answer, and whether to answer is decided between that one and the first of NOT_THERE.
     """
-    sources = reader_sources()
-    library = Library(sources)
     rows = []
     for source in sources:
         for number, question in enumerate(source["questions"]):
@@ -102,10 +105,8 @@ def piece_rows() -> list[dict]:
     return shuffled("piece", rows)
 
 
-def reader_rows() -> list[dict]:
+def reader_rows(sources: list[dict], library: Library) -> list[dict]:
     """For a reader of many pieces: one row for every question of the sources, and some that ask two of them at once."""
-    sources = reader_sources()
-    library = Library(sources)
     rows = []
     for source in sources:
         for question in source["questions"]:
@@ -120,7 +121,7 @@ def reader_rows() -> list[dict]:
 
 def shuffled(name: str, rows: list[dict]) -> list[dict]:
     """The rows in an order by chance, numbered."""
-    rows = sorted(rows, key=lambda row: chance("order", row["question"], *row["pieces"]))
+    rows = sorted(rows, key=lambda row: chance("order", row["question"], *row.get("pieces", ())))
     return [{"id": f"{name}-{number:04d}"} | row for number, row in enumerate(rows, 1)]
 
 
@@ -156,11 +157,6 @@ class Library:
         """Ids of the page's pieces that the evidence is made of."""
         return [piece.id for piece in self.of_page[page] if piece.text in evidence or evidence in piece.text]
 
-    def nearest(self, question: str, names: list[str]) -> list[str]:
-        """Pieces, those with most content words of the question first; equal ones in an order by chance."""
-        asked = content_words(question)
-        return sorted(names, key=lambda name: (-len(asked & self.words[name]), chance(question, name)))
-
     def wrong(self, question: str, source: dict, gold: list[str]) -> str:
         """A piece of the page that does not hold the answer, by chance."""
         others = [piece.id for piece in self.of_page[source["page"]] if piece.id not in gold]
@@ -181,6 +177,10 @@ class Library:
         def safe(name: str) -> bool:
             return shared[name] <= 1 and 3 * shared[name] <= len(asked)
 
+        def nearest(names: list[str]) -> list[str]:
+            """Those with most content words of the question first; equal ones in an order by chance."""
+            return sorted(names, key=lambda name: (-shared[name], chance(question, name)))
+
         same = [piece.id for page in pages for piece in self.of_page[page] if piece.id not in gold]
         kin = [
             piece.id
@@ -190,8 +190,8 @@ class Library:
             if gold or safe(piece.id)
         ]
         chosen = list(gold)
-        chosen += self.nearest(question, same)[: (1 if gold else 2) + chance("same", question) % 3]
-        chosen += self.nearest(question, kin)[:1]
+        chosen += nearest(same)[: (1 if gold else 2) + chance("same", question) % 3]
+        chosen += nearest(kin)[:1]
         for draw in range(20):
             name = self.names[chance("far", draw, question) % len(self.names)]
             if self.org[self.pieces[name].page] not in orgs and safe(name) and name not in chosen:
@@ -248,8 +248,7 @@ def fact_rows(version: str) -> list[dict]:
         for heading, text in sections(page):
             asked = f"{page.title}: {heading}" if heading else page.title
             rows.append(fact_row("section", None, f"What does the shop say here? {asked}.", f"{text} [{page.id}]"))
-    rows.sort(key=lambda row: chance("order", row["question"]))
-    return [{"id": f"facts-{number:04d}"} | row for number, row in enumerate(rows, 1)]
+    return shuffled("facts", rows)
 
 
 def fact_row(form: str, fact: str | None, question: str, answer: str) -> dict:

@@ -132,7 +132,7 @@ def test_citations_of_several_seeds_are_one_number_a_question(records, retrieved
 
 
 def test_a_kind_is_not_what_the_version_can_answer(found):
-    """ "Answerable" is a kind, the questions in the page's words, and all questions that the version answers."""
+    """The kind "answerable" is the questions in the page's words; a version answers others, too."""
     asked = found[READER, "before"]
     kinds = {kind: len(asked.of_kind("right", kind)) for kind in KINDS}
     assert kinds == {kind: sum(q.kind == kind for q in TEST) for kind in KINDS}

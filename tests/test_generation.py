@@ -71,6 +71,23 @@ def one_by_one(model, tokenizer, chat, messages, new_tokens=12):
     return answers
 
 
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_the_watched_token_has_the_probability_that_the_model_gives_it(model, tokenizer, batch_size):
+    watched = answer_all(model, tokenizer, CHAT, MESSAGES, batch_size=batch_size, max_new_tokens=3, watch="Not there")
+    plain = answer_all(model, tokenizer, CHAT, MESSAGES, batch_size=batch_size, max_new_tokens=3)
+    assert watched.texts == plain.texts and plain.watched == []
+    token = tokenizer("Not there", add_special_tokens=False).input_ids[0]
+    for message, chance in zip(MESSAGES, watched.watched, strict=True):
+        chat = [*CHAT, {"role": "user", "content": message}]
+        ids = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True)[
+            "input_ids"
+        ]
+        with torch.inference_mode():
+            expected = model(ids).logits[0, -1].softmax(-1)[token].item()
+        assert chance == pytest.approx(expected, rel=1e-3)
+    assert len(set(watched.watched)) == len(MESSAGES)
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
 def test_answers_are_those_of_generate(model, tokenizer, batch_size):
     expected = one_by_one(model, tokenizer, CHAT, MESSAGES)

@@ -279,28 +279,29 @@ def test_arms_are_asked_and_scored(retrieved):
         arm("RAG")
 
 
-def test_pieces_are_read_one_by_one_until_an_answer_does_not_decline(retrieved, monkeypatch):
+def test_of_pieces_read_one_by_one_the_surest_answer_is_kept(retrieved, monkeypatch):
     tokenizer, way = tiny_tokenizer(), replace(arm("LoRA reader + RAG"), one_by_one=2)
     questions, asked = load_kb_questions("validation")[:3], []
     pieces = [retrieved.pieces(each, "v1", len, 10_000) for each in questions]
     assert all(len(each) == 2 for each in pieces)
+    doubts = [[0.8, 0.1], [0.9, 0.7], [0.2, 0.2]]  # of the first and second piece; the first of equals is kept
 
     def answers(model, tokenizer, chat, messages, **options):
-        """Declines the first question's first piece, and the second question always."""
-        asked.append(messages)
-        declined = [questions[1].question in each or each == prompts[0][0] for each in messages]
-        texts = ["Not in the documents." if each else "Ten." for each in declined]
-        return Answers(texts, [10] * len(texts), [2] * len(texts), 1.0)
+        asked.append((messages, options["watch"]))
+        flat = [doubt for each in doubts for doubt in each]
+        texts = ["Not in the documents." if doubt > 0.5 else f"It is {doubt}." for doubt in flat]
+        return Answers(texts, [10] * len(texts), [2] * len(texts), 1.0, flat)
 
     prompts = qa_arms.messages(way, tokenizer, questions, retrieved, "v1", 10_000)
     monkeypatch.setattr(qa_arms, "answer_all", answers)
     run = ask(way, None, tokenizer, questions, retrieved, "v1", room=10_000)
-    assert asked == [[each[0] for each in prompts], [prompts[0][1], prompts[1][1]]]
+    assert asked == [([message for each in prompts for message in each], reader.NOT_THERE)]
     for shown, each in zip(prompts, pieces, strict=True):
         assert [message.count("\n[") for message in shown] == [1, 1]
         assert all(piece["searched"] in message for message, piece in zip(shown, each, strict=True))
     assert run == {
-        "answers": ["Ten.", "Not in the documents.", "Ten."], "prompt_tokens": 50, "new_tokens": 10, "seconds": 2.0,
+        "answers": ["It is 0.1.", "Not in the documents.", "It is 0.2."], "prompt_tokens": 60, "new_tokens": 12,
+        "seconds": 1.0, "doubts": [0.1, 0.7, 0.2],
     }  # fmt: skip
     # Only the pieces that may be read count for the program's own citation, and one that reads no page has none.
     assert qa_arms.pieces_for(replace(way, one_by_one=1), questions[0], retrieved, "v1", len, 10_000) == pieces[0][:1]

@@ -20,7 +20,7 @@ Found = Mapping[tuple[str, str], Asked]
 def arms_figure(found: Found) -> Figure:
     """One line an arm: the share of right answers with its interval in every state that was measured."""
     figure, ax = plots.figure(height=1.6 + 0.55 * len(_arms(found)))
-    _draw(ax, found, lambda asked: asked.per_question("right"), RIGHT)
+    _draw(ax, found, _right, RIGHT)
     _legend(figure)
     return figure
 
@@ -30,25 +30,34 @@ def answers_figure(found: Found) -> Figure:
     figure, (left, right) = plots.figure(
         width=9, height=1.6 + 0.55 * len(_arms(found)), ncols=2, sharey=True, width_ratios=(4, 3)
     )
-    _draw(left, found, lambda asked: asked.per_question("right"), RIGHT)
-    _draw(right, found, lambda asked: asked.per_question("declined", "unanswerable"), SILENT)
+    _draw(left, found, _right, RIGHT)
+    _draw(right, found, _silent, SILENT)
     _legend(figure)
     return figure
 
 
 def describe_arms(found: Found) -> str:
     """``arms_figure`` in words, for its alt text."""
-    parts = [f"{arm}, {state}: {share(asked.per_question('right'))}" for (arm, state), asked in found.items()]
-    return f"Right answers to answerable questions in per cent, with intervals, by arm and state. {'; '.join(parts)}."
+    told = _told(found, _right)
+    return f"Right answers to answerable questions in per cent, with intervals, by arm and state. {told}."
 
 
 def describe_answers(found: Found) -> str:
     """``answers_figure`` in words."""
-    parts = [
-        f"{arm}, {state}: {share(asked.per_question('declined', 'unanswerable'))}"
-        for (arm, state), asked in found.items()
-    ]
-    return f"{describe_arms(found)} Beside it, unanswerable questions declined in per cent. {'; '.join(parts)}."
+    told = _told(found, _silent)
+    return f"{describe_arms(found)} Beside it, unanswerable questions declined in per cent. {told}."
+
+
+def _right(asked: Asked) -> np.ndarray:
+    return asked.per_question("right")
+
+
+def _silent(asked: Asked) -> np.ndarray:
+    return asked.per_question("declined", "unanswerable")
+
+
+def _told(found: Found, values: Callable[[Asked], np.ndarray]) -> str:
+    return "; ".join(f"{arm}, {state}: {share(values(asked))}" for (arm, state), asked in found.items())
 
 
 def _arms(found: Found) -> list[str]:

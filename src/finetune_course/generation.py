@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -21,12 +21,17 @@ Chat = Sequence[dict[str, str]]
 
 @dataclass(frozen=True)
 class Answers:
-    """Texts in the order of the messages; tokens per message (``prompt_tokens`` with the shared part); wall seconds."""
+    """Texts in the order of the messages; tokens per message (``prompt_tokens`` with the shared part); wall seconds.
+
+    ``watched``: for each message the probability, 0 to 1, that its answer begins with the watched token; empty where
+    none was watched.
+    """
 
     texts: list[str]
     prompt_tokens: list[int]
     new_tokens: list[int]
     seconds: float
+    watched: list[float] = field(default_factory=list)
 
 
 def answer_all(
@@ -39,6 +44,7 @@ def answer_all(
     max_new_tokens: int = 40,
     constraint: Constraint | None = None,
     must_begin: str = "",
+    watch: str = "",
     report: Callable[[int], None] | None = None,
 ) -> Answers:
     """Greedy answers of a chat model to every message, each asked on its own after ``prefix``.
@@ -50,6 +56,8 @@ def answer_all(
             with line breaks and spaces, as an untrained model may write it (tests/test_generation.py).
         constraint: lets through only what its grammar allows.
         must_begin: an answer that does not begin with this text is given up as soon as that is plain, to save time.
+        watch: a text whose first token is watched: how likely was it to be the first of each answer? With a constraint,
+            among what its grammar allows.
         report: called with the number of messages just answered, for a progress bar.
 
     Raises:
@@ -63,13 +71,16 @@ def answer_all(
     shared, rests = split_prompts(tokenizer, prefix, messages)
     order = sorted(range(len(messages)), key=lambda row: len(rests[row]))
     written: dict[int, list[int]] = {}
+    watched: dict[int, float] = {}
+    token = tokenizer(watch, add_special_tokens=False).input_ids[0] if watch else None
     with torch.inference_mode(), _evaluating(model):
         prompt = SharedPrefix(model, shared)
         with prompt.attention():
             for first in range(0, len(order), batch_size):
                 rows = order[first : first + batch_size]
                 batch = _Batch(model, tokenizer, prompt, max_new_tokens, constraint, must_begin)
-                written |= zip(rows, batch.write([rests[row] for row in rows]), strict=True)
+                written |= zip(rows, batch.write([rests[row] for row in rows], token), strict=True)
+                watched |= zip(rows, batch.watched, strict=token is not None)
                 if report:
                     report(len(rows))
     return Answers(
@@ -77,6 +88,7 @@ def answer_all(
         [len(shared) + len(rest) for rest in rests],
         [len(written[row]) for row in range(len(messages))],
         time.perf_counter() - start,
+        [watched[row] for row in range(len(messages))] if watch else [],
     )
 
 
@@ -119,9 +131,13 @@ class _Batch:
         self.cache = prompt.new_cache()
         self.shared = prompt.length
         self.ends = {tokenizer.eos_token_id, tokenizer.pad_token_id}
+        self.watched: list[float] = []
 
-    def write(self, rests: list[list[int]]) -> list[list[int]]:
-        """The new tokens of every text, the end token included where one was reached within ``room`` tokens."""
+    def write(self, rests: list[list[int]], watch: int | None = None) -> list[list[int]]:
+        """The new tokens of every text, the end token included where one was reached within ``room`` tokens.
+
+        With ``watch``, a token's id, ``watched`` holds afterwards how likely each text was to begin with it.
+        """
         answers: list[list[int]] = [[] for _ in rests]
         matchers: list = [None] * len(rests)
         feed = [list(rest) for rest in rests]
@@ -136,6 +152,8 @@ class _Batch:
             scores = self._step(feed)
             if self.constraint:
                 scores = self.constraint.mask([matchers[row] for row in live], scores)
+            if watch is not None and not self.watched:
+                self.watched = scores.float().softmax(-1)[:, watch].tolist()
             feed = []
             for row, token in zip(live, scores.argmax(-1).tolist(), strict=True):
                 new = [token, *(self.constraint.accept(matchers[row], token) if self.constraint else [])]

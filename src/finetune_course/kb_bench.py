@@ -23,6 +23,7 @@ from .grid_record import GridRecord, Run
 from .hardware import Hardware
 from .kb_questions import KbQuestion, is_right, load_kb_questions
 from .paths import data_path
+from .retrieved import Retrieved
 from .training import training_identity
 
 Rows = Sequence[dict[str, Any]]
@@ -37,10 +38,12 @@ def kb_settings() -> dict[str, Any]:
 class KbBench:
     """Data, settings and record of one adapter's runs. ``tiny``: six short rows, two passes, three questions.
 
-    A script's bench says what a ``trial`` is. ``name`` begins the names of the adapters that are kept.
+    A script's bench says what a ``trial`` is, and brings the search (``retrieved``). ``name`` begins the names of the
+    adapters that are kept.
     """
 
     record: GridRecord
+    retrieved: Retrieved
 
     def __init__(self, name: str, hw: Hardware, tiny: bool = False, adapters: Path | None = None):
         self.name, self.hw, self.tiny = name, hw, tiny
@@ -51,6 +54,14 @@ class KbBench:
         few = 3 if tiny else None
         self.validation: Sequence[KbQuestion] = load_kb_questions("validation")[:few]
         self.test: Sequence[KbQuestion] = load_kb_questions("test")[:few]
+
+    def grid_record(self, path: Path, command: str, data_sha256: Any, settings: Run) -> GridRecord:
+        """The record ``path`` of runs on these data with these settings, and all else that decides them."""
+        return GridRecord(
+            path, command, data_sha256=data_sha256, settings=settings, room=self.room, tiny=self.tiny,
+            search=self.retrieved.settings["pages_sha256"], training=training_identity(),
+            dtype=str(self.hw.dtype).removeprefix("torch."),
+        )  # fmt: skip
 
     def trained(
         self, what: str, rows: Rows, seed: int, passes: int, *, looks: Sequence[int] = (), start: Path | None = None

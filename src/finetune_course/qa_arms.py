@@ -1,23 +1,24 @@
 """The ways to answer the shop's questions that notebook 10 compares, and how one is asked and scored.
 
 An arm is a system prompt, example turns, whether pieces of pages go into the prompt, and which adapter the model has.
-The pieces stand in one prompt, or are read one after another until one is not declined.
+The pieces stand in one prompt, or each is read by itself and the surest answer is kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from .generation import Answers, answer_all
-from .kb_questions import KbQuestion, declines
+from .kb_questions import KbQuestion
 from .knowledge_base import VERSIONS, load_pages
-from .reader import CLOSED, FACTS, LONG, SHORT, documents_prompt, load_fact_rows, load_reader_rows
+from .reader import CLOSED, FACTS, LONG, NOT_THERE, SHORT, documents_prompt, load_fact_rows, load_reader_rows
 from .retrieval_answers import outcomes
 from .retrieved import Retrieved
 
@@ -29,8 +30,8 @@ SHOTS = 4
 class Arm:
     """One way of answering: ``adapter`` is None, "reader" or "facts"; ``shots`` example turns; room for an answer.
 
-    ``one_by_one``: how many pieces are read, each in a prompt of its own, the best first, until an answer does not
-    decline; 0: all that fit into the room stand in one prompt.
+    ``one_by_one``: how many pieces are read, each in a prompt of its own; the answer is kept that the model was least
+    about to decline. 0: all that fit into the room stand in one prompt.
     """
 
     name: str
@@ -100,11 +101,14 @@ def ask(
 ) -> Run:
     """What the arm answers, greedily: ``answers`` (texts), ``prompt_tokens`` and ``new_tokens`` in all, ``seconds``.
 
+    Where pieces are read one by one, also ``doubts``: for each question the probability of declining with the piece
+    whose answer was kept (of the first token of ``NOT_THERE``, the smallest among the pieces).
+
     ``room``: tokens of pieces in a prompt (``kb_bench.kb_settings()["room"]``). ``retrieved`` may be None for an arm
     without pages; otherwise ValueError.
     """
-    found = _answered(way, model, tokenizer, messages(way, tokenizer, questions, retrieved, version, room), batch_size)
-    return _run(found.texts, found.prompt_tokens, found.new_tokens, found.seconds)
+    asked = messages(way, tokenizer, questions, retrieved, version, room)
+    return _run(_answered(way, model, tokenizer, asked, batch_size))
 
 
 def ask_both(
@@ -125,23 +129,30 @@ def ask_both(
 
     old = _answered(way, model, tokenizer, first, batch_size)
     changed = [place for place, message in enumerate(second) if message != first[place]]
-    texts, read, written = list(old.texts), list(old.prompt_tokens), list(old.new_tokens)
-    seconds = old.seconds * (1 - len(changed) / len(first))
+    new = replace(old, seconds=old.seconds * (1 - len(changed) / len(first)))
     if changed:
-        new = _answered(way, model, tokenizer, [second[place] for place in changed], batch_size)
-        for number, place in enumerate(changed):
-            texts[place] = new.texts[number]
-            read[place], written[place] = new.prompt_tokens[number], new.new_tokens[number]
-        seconds += new.seconds
-    runs = _run(old.texts, old.prompt_tokens, old.new_tokens, old.seconds), _run(texts, read, written, seconds)
-    return dict(zip(VERSIONS, runs, strict=True))
+        found = _answered(way, model, tokenizer, [second[place] for place in changed], batch_size)
+        new = Answers(
+            _replaced(old.texts, changed, found.texts),
+            _replaced(old.prompt_tokens, changed, found.prompt_tokens),
+            _replaced(old.new_tokens, changed, found.new_tokens),
+            new.seconds + found.seconds,
+            _replaced(old.watched, changed, found.watched) if way.one_by_one else [],
+        )
+    return dict(zip(VERSIONS, map(_run, (old, new)), strict=True))
+
+
+def _replaced(old: list, places: Sequence[int], new: list) -> list:
+    """``old`` with ``new`` at ``places``."""
+    fresh = dict(zip(places, new, strict=True))
+    return [fresh.get(place, value) for place, value in enumerate(old)]
 
 
 def messages(
     way: Arm, tokenizer, questions: Sequence[KbQuestion], retrieved: Retrieved | None, version: str, room: int
 ) -> list[list[str]]:
-    """For each question the user's messages, to be asked in their order until an answer does not decline: one, with the
-    pieces that fit where the arm reads pages, or one for each piece that it reads one by one.
+    """For each question the user's messages: one, with the pieces that fit where the arm reads pages, or one for each
+    piece that it reads one by one.
 
     Raises ValueError for an arm with pages without ``retrieved``.
     """
@@ -167,31 +178,34 @@ def pieces_for(
 
 
 def _answered(way: Arm, model, tokenizer, asked: Sequence[Sequence[str]], batch_size: int) -> Answers:
-    """For each question the first answer that does not decline, or the last; tokens of all its messages together."""
-    texts, read, written, seconds = [""] * len(asked), [0] * len(asked), [0] * len(asked), 0.0
-    for step in range(max(map(len, asked), default=0)):
-        left = [at for at, each in enumerate(asked) if step < len(each) and (step == 0 or declines(texts[at]))]
-        if not left:
-            break
-        found = answer_all(
-            model, tokenizer, prefix(way), [asked[at][step] for at in left],
-            batch_size=batch_size, max_new_tokens=way.new_tokens,
-        )  # fmt: skip
-        seconds += found.seconds
-        for number, at in enumerate(left):
-            texts[at] = found.texts[number]
-            read[at] += found.prompt_tokens[number]
-            written[at] += found.new_tokens[number]
-    return Answers(texts, read, written, seconds)
+    """For each question the answer to the message that was least likely declined; tokens of all its messages together.
+
+    That the model is about to decline is seen in the first token: no other is needed to compare answers of any length.
+    """
+    found = answer_all(
+        model, tokenizer, prefix(way), [message for each in asked for message in each],
+        batch_size=batch_size, max_new_tokens=way.new_tokens, watch=NOT_THERE if way.one_by_one else "",
+    )  # fmt: skip
+    ends = list(accumulate(map(len, asked)))
+    own = [range(end - len(each), end) for end, each in zip(ends, asked, strict=True)]
+    kept = [min(places, key=found.watched.__getitem__) if way.one_by_one else places[0] for places in own]
+    return Answers(
+        [found.texts[place] for place in kept],
+        [sum(found.prompt_tokens[place] for place in places) for places in own],
+        [sum(found.new_tokens[place] for place in places) for places in own],
+        found.seconds,
+        [found.watched[place] for place in kept] if way.one_by_one else [],
+    )
 
 
-def _run(texts: list[str], prompt_tokens: list[int], new_tokens: list[int], seconds: float) -> Run:
-    return {
-        "answers": texts,
-        "prompt_tokens": sum(prompt_tokens),
-        "new_tokens": sum(new_tokens),
-        "seconds": round(seconds, 2),
+def _run(found: Answers) -> Run:
+    run = {
+        "answers": found.texts,
+        "prompt_tokens": sum(found.prompt_tokens),
+        "new_tokens": sum(found.new_tokens),
+        "seconds": round(found.seconds, 2),
     }
+    return run | ({"doubts": [round(each, 4) for each in found.watched]} if found.watched else {})
 
 
 def token_counter(tokenizer) -> Callable[[str], int]:
