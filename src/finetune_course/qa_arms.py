@@ -43,7 +43,7 @@ class Arm:
     one_by_one: int = 0
 
 
-ONE_BY_ONE = 2
+ONE_BY_ONE = 3
 """Pieces that the trained reader reads: chosen with its passes (benchmarks/results/kb_reader.json, part "choose")."""
 
 ARMS = (
