@@ -12,7 +12,7 @@ from finetune_course.decision_widget import DecisionHelper, advice_html
 from finetune_course.records import DataError
 from finetune_course.scoreboard import NOT_MEASURED, load_scoreboard
 
-PROMPT, GRAMMAR, RAG, TASK, READER, FACTS, MORE = load_rules()["levers"]
+PROMPT, GRAMMAR, SEARCH, RAG, TASK, READER, FACTS, MORE = load_rules()["levers"]
 USUAL = {
     "task": "a record or a label", "facts_change": "no facts needed", "must_cite": "no", "examples": 0,
     "calls_a_day": 100, "strict_format": "no", "prompt": "not good enough",
@@ -41,19 +41,19 @@ CASES = [
     ("a brand voice with 466 pairs", {"task": "a style", "examples": 466}, [TASK, MORE]),
     ("a brand voice with 2,000 pairs", {"task": "a style", "examples": 2000}, [TASK]),
     ("a brand voice with ten pairs", {"task": "a style", "examples": 10}, [MORE]),
-    ("questions about prices that change", ANSWERS | {"prompt": "not tried"}, [PROMPT, RAG]),
+    ("questions about prices that change", ANSWERS | {"prompt": "not tried"}, [PROMPT, SEARCH, RAG]),
     (
         "the same, the raw model reads badly, rows to train on",
         ANSWERS | {"examples": 2500, "must_cite": "yes"},
-        [RAG, READER],
+        [SEARCH, RAG, READER],
     ),
-    ("the same with nothing to train on", ANSWERS, [RAG]),
+    ("the same with nothing to train on", ANSWERS, [SEARCH, RAG]),
     ("the same, reads well enough", ANSWERS | {"prompt": "good enough", "examples": 2500}, [PROMPT, RAG]),
-    ("facts of physics that stay", {"task": "answers from facts", "facts_change": "hardly ever"}, [RAG]),
+    ("facts of physics that stay", {"task": "answers from facts", "facts_change": "hardly ever"}, [SEARCH, RAG]),
     (
         "an archive that must be cited",
         {"task": "answers from facts", "facts_change": "hardly ever", "must_cite": "yes"},
-        [RAG],
+        [SEARCH, RAG],
     ),
     (
         "weekly stock as records",

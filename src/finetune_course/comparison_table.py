@@ -21,7 +21,7 @@ from .retrieved import Retrieved
 STATES = ("before", "not updated", "updated")
 SHORT_UPDATE = "LoRA on facts, short update"
 SEARCH = "search alone"
-"""No model at all: the first piece that the search finds, as it stands, with its page's id behind it. It never
+"""No model at all: the first piece that the search finds, with its heading, and its page's id behind it. It never
 declines. An arm that reads pages has to be worth more than this."""
 BOTH = "LoRA on facts + RAG"
 """The old facts in the weights and the pages of the day in the prompt: does the page win?"""
@@ -118,7 +118,7 @@ def first_pieces(questions: Sequence[KbQuestion], retrieved: Retrieved, version:
     """The arm SEARCH as a run like those of ``qa_arms.ask``: no model reads or writes a token."""
     best = [retrieved.rows[version][retrieved.found[version][each.id][0]] for each in questions]
     return {
-        "answers": [f"{piece['text']} [{piece['page']}]" for piece in best],
+        "answers": [f"{piece['searched']} [{piece['page']}]" for piece in best],
         "prompt_tokens": 0,
         "new_tokens": 0,
         "seconds": retrieved.seconds["a search"] * len(questions),
@@ -208,12 +208,12 @@ def outdated(questions: Sequence[KbQuestion]) -> np.ndarray:
     return np.array([bool(each["v1"].pages) and each["v1"].accept != each["v2"].accept for each in gold])
 
 
-def says_old(asked: Asked, questions: Sequence[KbQuestion]) -> np.ndarray:
-    """Whether an arm gives version 1's answer to the ``outdated`` questions, shape (seeds, outdated questions)."""
+def gives(asked: Asked, questions: Sequence[KbQuestion], version: str) -> np.ndarray:
+    """Whether an arm gives the right answer of ``version`` to the ``outdated`` questions, shape (seeds, questions)."""
     marked = outdated(questions)
     return np.array(
         [
-            [is_right(text, each, "v1") for text, each, use in zip(answers, questions, marked, strict=True) if use]
+            [is_right(text, each, version) for text, each, use in zip(answers, questions, marked, strict=True) if use]
             for answers in asked.answers
         ]
     )

@@ -7,8 +7,9 @@ the trained reader (first seed) with the id that it wrote itself; "answers from 
 model with the facts in its weights gives to questions that version 1 answers, right or wrong, seeds averaged, as in
 notebook 09. Both halves get a verdict. **C27**: "either of them alone" is the raw model with pages, in both ways of
 reading, the facts in the weights, and the search without a model; one by one and the search alone were added before the
-reader was asked the test. **C35**: "changed" are all questions whose answer in version 1 is none in version 2, also
-those whose page was withdrawn. **C36**: where no question is won or lost, the interval is Wilson's.
+reader was asked the test. C24 and C27 need all of their parts, so one clear failure refutes them. **C35**: "changed"
+are all questions whose answer in version 1 is none in version 2, also those whose page was withdrawn. **C36**: where no
+question is won or lost, the interval is Wilson's.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def verdicts(
         "C09": _each(gains, RETRIEVAL),
         "C24": _citing(found),
         "C26": _updating(retrieved, records.get("facts")),
-        "C27": _each(gains, ALONE),
+        "C27": _all(gains, ALONE),
         "C35": _stale(stayed),
         "C36": _fresh(found, questions),
         "C37": _terms(named),
@@ -102,6 +103,19 @@ def _each(gains: Mapping[str, Interval], names: Mapping[str, str]) -> Verdict:
     return told, "; ".join(f"{who}: {more(gains[name])}" for who, name in names.items())
 
 
+def _all(gains: Mapping[str, Interval], names: Mapping[str, str]) -> Verdict:
+    """One verdict for a claim that needs all of several differences, each told with its own."""
+    if not all(name in gains for name in names.values()):
+        return "–", WAITS
+    told = "; ".join(f"{who} {points(*gains[name])} points" for who, name in names.items())
+    return told, together([more(gains[name]) for name in names.values()])
+
+
+def together(parts: Sequence[str]) -> str:
+    """The verdict of a claim that needs all of its parts: one clear failure refutes it, else one open part decides."""
+    return next((verdict for verdict in ("fails here", "not decided") if verdict in parts), "holds")
+
+
 def _citing(found: Mapping[tuple[str, str], Asked]) -> Verdict:
     keys = [(READER, "before"), (FACTS, "before")]
     if not all(key in found for key in keys):
@@ -112,8 +126,8 @@ def _citing(found: Mapping[tuple[str, str], Asked]) -> Verdict:
     if len(reads):
         told, verdict = f"right answers of the reader {percent(*interval(reads))}", judged(interval(reads), 0.9)
     weights = judged(knows, 0.1, below=True)
-    return f"cite a right page: {told}; all answers of the weights alone {percent(*knows)}", (
-        f"retrieval: {verdict}; weights: {weights}"
+    return f"cite a right page: {told}; all answers of the weights alone {percent(*knows)}", together(
+        [verdict, weights]
     )
 
 
