@@ -16,6 +16,7 @@ from pathlib import Path
 
 import nbformat
 
+from .marks import around
 from .paths import course_root
 
 BEGIN, END = "<!-- picture: written by python -m finetune_course.closing_picture -->", "<!-- end of the picture -->"
@@ -55,10 +56,8 @@ def taken(notebook: Path) -> Picture:
 
 def with_picture(readme: str, alt: str) -> str:
     """README.md's text with the picture between BEGIN and END. Raises ``PictureError`` where the marks are missing."""
-    before, begin, rest = readme.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise PictureError(f"README.md has no place for the picture: put the lines {BEGIN} and {END} where it belongs.")
+    missing = f"README.md has no place for the picture: put the lines {BEGIN} and {END} where it belongs."
+    before, _, after = around(readme, BEGIN, END, PictureError(missing))
     told = alt.replace("[", "(").replace("]", ")")  # brackets would end the text
     return f"{before}{BEGIN}\n![{told}]({FILE})\n{END}{after}"
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from finetune_course.marks import around
 from finetune_course.notebook_build.source import Edition, SourceError, editions
 
 BEGIN, END = (
@@ -70,10 +71,8 @@ def with_map(readme: str, root: Path, measured: Mapping[str, Took]) -> str:
 
     Raises ``SourceError`` where the map's marks or a notebook's own numbers are missing.
     """
-    before, begin, rest = readme.partition(BEGIN)
-    table, end, after = rest.partition(END)
-    if not (begin and end):
-        raise SourceError(f"README.md has no map: put the lines {BEGIN} and {END} round it.")
+    missing = f"README.md has no map: put the lines {BEGIN} and {END} round it."
+    before, table, after = around(readme, BEGIN, END, SourceError(missing))
     there = {edition.name[:2]: edition for edition in editions(root)}
 
     def row(found: re.Match) -> str:

@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 import nbformat
 from markdown_it import MarkdownIt
 
+from finetune_course.marks import around
 from finetune_course.paths import course_root
 from finetune_course.publication import Publication, PublicationError, checked, load, save
 
@@ -90,10 +91,8 @@ def badges(publication: Publication, notebooks: Sequence[str]) -> str:
 
 def with_badges(text: str, lines: str) -> str:
     """``text`` with ``lines`` between the two marks. Raises ``PublicationError`` where the marks are missing."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise PublicationError(f"README.md has no place for badges: put the lines {BEGIN} and {END} where they belong.")
+    missing = f"README.md has no place for badges: put the lines {BEGIN} and {END} where they belong."
+    before, _, after = around(text, BEGIN, END, PublicationError(missing))
     return f"{before}{BEGIN}\n{lines}\n{END}{after}"
 
 
