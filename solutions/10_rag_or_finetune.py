@@ -125,7 +125,7 @@ for name in ("reader", "facts"):
         told = {"model": name, "passes": run["epochs"], "pieces": run.get("pieces", "–")}
         cost = {"minutes of one core": run["train_cpu_seconds"] / 60}
         rows.append(told | cost | {"right, validation": percent(*interval(right))})
-pd.DataFrame(rows).round({"minutes of one core": 1}) if rows else "not recorded yet"
+pd.DataFrame(rows).round({"minutes of one core": 1})
 
 # %% [markdown]
 # Why one by one? Validation chose it; more it does not prove. A reader whose training rows show several pieces was
@@ -143,26 +143,29 @@ for record, part, shown in (("reader_several", "several", "several pieces"), ("r
         for number, read in run["by_pieces"].items():
             right = [is_right(text, q) for text, q in zip(read["answers"], validation)]
             row[told[number]] = percent(*interval(right))
-looks = pd.DataFrame.from_dict(tried, orient="index").fillna("–") if tried else "not recorded yet"
-looks.rename_axis(["a training row shows", "passes"]) if tried else looks
+pd.DataFrame.from_dict(tried, orient="index").fillna("–").rename_axis(["a training row shows", "passes"])
 
 # %% [markdown]
 # What is such a share worth? Two ways need no model at all, on the same questions: to decline everything, which is
-# right where nothing stands on the pages, and to show the first piece that the search found. Below them, how far the
-# reader is ahead of that first piece.
+# right where nothing stands on the pages, and to show the first piece that the search found.
 
 # %%
 from finetune_course.comparison_table import first_pieces
-from finetune_course.evaluate import paired_difference, points
 
 first = first_pieces(validation, retrieved, "v1")["answers"]
 plain = {"declines everything": ["Not in the documents."] * len(validation), "the first piece": first}
 shares = {name: [is_right(text, q) for text, q in zip(each, validation)] for name, each in plain.items()}
-told = {name: percent(*interval(each)) for name, each in shares.items()}
+pd.DataFrame({"right, validation": {name: percent(*interval(each)) for name, each in shares.items()}})
+
+# %% [markdown]
+# How far is the reader ahead of that first piece, on the same questions, in points?
+
+# %%
+from finetune_course.evaluate import paired_difference, points
+
 for run in runs_of("reader", "choose"):
     reads = [is_right(text, q) for text, q in zip(run["validation"]["answers"], validation)]
-    told["points, reader − the first piece"] = points(*paired_difference(reads, shares["the first piece"]))
-pd.DataFrame({"right, validation": told})
+    print("reader − the first piece, validation:", points(*paired_difference(reads, shares["the first piece"])))
 
 # %% [markdown]
 # And what is asked: the hand-written test questions of notebook 09, with their answers in both versions of the pages.
@@ -322,14 +325,13 @@ toy.set_axis(said, axis=0)
 from finetune_course.comparison_table import citation, gather, main_table
 from finetune_course.qa_arms import token_counter
 
-kept = [records[name] for name in ("reader", "facts", "comparison")]
+kept = map(records.get, ("reader", "facts", "comparison"))
 found = gather(test, retrieved, token_counter(tokenizer), *kept, room=room)
+read = {SEARCH} | {way.name for way in ARMS if way.pages}
+program = [citation(each, "traced") if name in read else "–" for (name, _), each in found.items()]
 table = main_table(found)
-if len(table):
-    read = {SEARCH} | {way.name for way in ARMS if way.pages}
-    program = [citation(each, "traced") if name in read else "–" for (name, _), each in found.items()]
-    table.insert(3, "the program cites one", program)
-table if len(table) else "The runs are not recorded yet."
+table.insert(3, "the program cites one", program)
+table
 
 # %% [markdown]
 # It is a big table. Read the first column down the *before* rows: who answers most today, and is it more than *search
@@ -346,8 +348,7 @@ table if len(table) else "The runs are not recorded yet."
 from finetune_course import plots
 from finetune_course.comparison_plots import answers_figure, arms_figure, describe_answers, describe_arms
 
-if found:
-    plots.show(arms_figure(found), alt=describe_arms(found))
+plots.show(arms_figure(found), alt=describe_arms(found))
 
 # %% [markdown]
 # ### Could the reader decline more?
@@ -515,12 +516,18 @@ effort.round(3)
 # first, for every fact that changed or is new; the pages, which the shop writes anyway, are enough for the index.
 
 # %%
-from finetune_course.comparison_table import update_minutes
-
-minutes = update_minutes(retrieved, records["facts"])
 known_rows = {(row["question"], row["answer"]) for row in fact_rows}
 asked_anew = [row for row in load_fact_rows("v2") if row["form"] == "asked"]
 new_rows = sum((row["question"], row["answer"]) not in known_rows for row in asked_anew)
+print(f"{new_rows} of {len(asked_anew)} hand-written rows are new or changed")
+
+# %% [markdown]
+# All of it:
+
+# %%
+from finetune_course.comparison_table import update_minutes
+
+minutes = update_minutes(retrieved, records["facts"])
 taken = pd.DataFrame({"minutes": minutes})
 taken["rows to write"] = [new_rows if "LoRA" in name else 0 for name in minutes]
 taken["dollars"] = taken["rows to write"] * a_row + taken["minutes"] / 60 * machine / 2
@@ -629,9 +636,9 @@ print(f"{len(pairs)} differences")
 # %%
 from finetune_course.comparison_table import difference
 
-gains = {name: difference(found, a, b, which) for name, (a, b, which) in pairs.items() if a in found and b in found}
+gains = {name: difference(found, a, b, which) for name, (a, b, which) in pairs.items()}
 told = {name: points(*gain) for name, gain in gains.items()}
-pd.DataFrame({"points": told}) if told else "not recorded yet"
+pd.DataFrame({"points": told})
 
 # %% [markdown]
 # These are many intervals without a correction, as in notebook 09: of differences that are really 0, about one in twenty
@@ -655,7 +662,7 @@ seeds = {
     for (arm, state), each in found.items()
     if len(each.tables) > 1
 }
-pd.DataFrame({"right, answerable, seed by seed": seeds}) if seeds else "not recorded yet"
+pd.DataFrame({"right, answerable, seed by seed": seeds})
 
 # %% [markdown]
 # The reader's seeds lie as far apart as its intervals are wide: one more training may come out elsewhere. The adapter
@@ -848,7 +855,7 @@ for run in triage:
         "tokens in, a message": round(run["plain"]["prompt_tokens"] / len(run["plain"]["exact"])),
         "seconds a message": round(run["plain"]["seconds"] / len(run["plain"]["exact"]), 2),
     }
-pd.DataFrame.from_dict(rows, orient="index") if rows else "not recorded yet"
+pd.DataFrame.from_dict(rows, orient="index")
 
 # %% [markdown]
 # Read the column *change* first: where it is not below 0, the request overrode nothing, and a lead of the LoRA was there
@@ -861,15 +868,14 @@ pd.DataFrame.from_dict(rows, orient="index") if rows else "not recorded yet"
 from finetune_course.evaluate import separate_difference
 from finetune_course.keynumbers import saved
 
-exact, behind = {run["arm"]: bits(run, "plain", "exact") for run in triage}, {}
-if "LoRA" in exact:
-    tuned = exact.pop("LoRA")
-    behind = {lever: paired_difference(tuned, each) for lever, each in exact.items()}
-    was = {each.name: each for each in saved("03_prompting_first")}["exact, few-shot, constrained"]
-    grammar = separate_difference(interval(tuned), (was.value, was.low, was.high))
-    behind["few-shot with a grammar (notebook 03)"] = grammar
+exact = {run["arm"]: bits(run, "plain", "exact") for run in triage}
+tuned = exact.pop("LoRA")
+behind = {lever: paired_difference(tuned, each) for lever, each in exact.items()}
+was = {each.name: each for each in saved("03_prompting_first")}["exact, few-shot, constrained"]
+grammar = separate_difference(interval(tuned), (was.value, was.low, was.high))
+behind["few-shot with a grammar (notebook 03)"] = grammar
 told = {lever: points(*gap) for lever, gap in behind.items()}
-pd.DataFrame({"behind the LoRA, points": told}) if told else "not recorded yet"
+pd.DataFrame({"behind the LoRA, points": told})
 
 # %% [markdown]
 # The voice, scored by notebook 07's scorer: the share of texts that are in the voice, and the share that keeps every
@@ -892,7 +898,7 @@ for run in spoken:
         "seconds a text": round(run["seconds"] / len(neutral), 2),
         "minutes of training": round(run.get("train_cpu_seconds", 0) / 60, 1),
     }
-pd.DataFrame.from_dict(rows, orient="index") if rows else "not recorded yet"
+pd.DataFrame.from_dict(rows, orient="index")
 
 # %% [markdown]
 # And the difference, paired over the texts, the LoRA's seeds averaged first:
@@ -915,6 +921,12 @@ from finetune_course.kb_questions import load_terms
 
 terms = load_terms()
 print(terms[0].question, "→", terms[0].gold["v1"].answer)
+
+# %% [markdown]
+# Right terms, arm by arm. The name often stands in the heading of the piece that describes the thing, so whoever is
+# shown the piece has been shown the name.
+
+# %%
 named = {}
 for run in runs_of("comparison", "terms"):
     named[run["arm"]] = [is_right(text, q) for text, q in zip(run["v1"]["answers"], terms)]
@@ -934,18 +946,16 @@ from finetune_course.comparison_verdicts import judged, more
 
 plain = "questions in the page's words"
 shares = {f"search: first piece from a right page, {plain}": (hits[plain], 0.85)}
-if (READER, "before") in found:
-    reader = found[READER, "before"]
-    shares["reader: cites a right page, of its answers"] = cited_of_answered(reader), 0.9
-    shares["reader: declines the unanswerable"] = reader.per_question("declined", "unanswerable"), 0.8
+reader = found[READER, "before"]
+shares["reader: cites a right page, of its answers"] = cited_of_answered(reader), 0.9
+shares["reader: declines the unanswerable"] = reader.per_question("declined", "unanswerable"), 0.8
 rows = []
 for name, (values, line) in shares.items():
     each = share_interval(np.array(values, float))
     rows.append((name, f"{line:.0%}", percent(*each), "yes" if each.mean >= line else "no", judged(each, line)))
 for other in ("RAG, updated", "LoRA on facts, not updated"):
     name = f"changed questions: reader + RAG, updated − {other}"
-    if name in gains:
-        rows.append((name, "above 0", points(*gains[name]), "yes" if gains[name].mean > 0 else "no", more(gains[name])))
+    rows.append((name, "above 0", points(*gains[name]), "yes" if gains[name].mean > 0 else "no", more(gains[name])))
 pd.DataFrame(rows, columns=["what", "line", "measured", "reached", "by the interval"]).set_index("what")
 
 # %% [markdown]
@@ -986,12 +996,10 @@ from finetune_course.claims import load_claims
 from finetune_course.comparison_verdicts import verdicts
 
 claimed = verdicts(found, test, retrieved, records, gains, stayed, named)
-claimed["C10"] = "–", "not measured yet"
-if behind:
-    near, far = any(gap.high <= 0.10 for gap in behind.values()), all(gap.low > 0.10 for gap in behind.values())
-    told = "; ".join(f"{lever} {points(*gap)}" for lever, gap in behind.items())
-    verdict_10 = "holds" if near else "fails here" if far else "not decided"
-    claimed["C10"] = f"points behind the LoRA, exact: {told}", verdict_10
+near, far = any(gap.high <= 0.10 for gap in behind.values()), all(gap.low > 0.10 for gap in behind.values())
+told = "; ".join(f"{lever} {points(*gap)}" for lever, gap in behind.items())
+verdict_10 = "holds" if near else "fails here" if far else "not decided"
+claimed["C10"] = f"points behind the LoRA, exact: {told}", verdict_10
 claims = {claim.id: claim.text for claim in load_claims()}
 ledger = [(name, claims[name], *claimed[name]) for name in sorted(claimed)]
 pd.DataFrame(ledger, columns=["id", "claim", "measured", "verdict"]).set_index("id")
@@ -1003,9 +1011,8 @@ pd.DataFrame(ledger, columns=["id", "claim", "measured", "verdict"]).set_index("
 from finetune_course.keynumbers import publish
 
 for name in (RAW, FACTS, READER):
-    if (name, "before") in found:
-        measured = share_interval(found[name, "before"].per_question("right"))
-        publish(f"right answers, {name}", measured.mean, interval=measured[1:])
+    measured = share_interval(found[name, "before"].per_question("right"))
+    publish(f"right answers, {name}", measured.mean, interval=measured[1:])
 publish("update of the search index", retrieved.seconds["update"], unit="s")
 
 # %% [markdown]
@@ -1034,7 +1041,7 @@ pd.Series(PLAIN, name="for the manager").rename_axis("arm").to_frame()
 by_pages, anew = (SEARCH, RULES, READER), minutes.get("LoRA on facts, trained anew", np.nan)
 to_update = dict.fromkeys(by_pages, f"{retrieved.seconds['update'] / 60:.2f}") | {FACTS: f"{anew:.0f}"}
 page = {}
-for arm in [arm for arm in PLAIN if (arm, "before") in found]:
+for arm in PLAIN:
     first, last = found[arm, "before"], found.get((arm, "updated"))
     change = last if arm in by_pages else found[arm, "not updated"]
     page[PLAIN[arm]] = {
@@ -1048,7 +1055,7 @@ for arm in [arm for arm in PLAIN if (arm, "before") in found]:
         "seconds an answer": effort.loc[arm, "seconds, alone"],
         "dollars to set up": round(effort.loc[arm, ["machine, dollars", "rows, dollars"]].sum()),
     }
-pd.DataFrame(page).fillna("–") if page else "not recorded yet"
+pd.DataFrame(page).fillna("–")
 
 # %% [markdown]
 # (*Dollars to set up* are machine time and the writing of training rows. Nobody wrote a training row for a mere prompt
@@ -1059,8 +1066,7 @@ pd.DataFrame(page).fillna("–") if page else "not recorded yet"
 
 # %% tags=["readme-picture"]
 shown = {(PLAIN[arm], state): each for (arm, state), each in found.items() if arm in PLAIN}
-if shown:
-    plots.show(answers_figure(shown), alt=describe_answers(shown))
+plots.show(answers_figure(shown), alt=describe_answers(shown))
 
 # %% [markdown]
 # And the same in sentences. They are put together from the intervals, so they cannot say more than these do.
@@ -1223,7 +1229,7 @@ calls = {lever: own_call(2 / each, machine) for lever, each in seconds.items()} 
 alone_on_it = {lever: own_call(2 / each, machine, min(1, a_second * each / 2)) for lever, each in seconds.items()}
 table = 1000 * pd.DataFrame({"1,000 calls, shared machine, $": calls, "1,000 calls, own machine, $": alone_on_it})
 table.insert(0, "seconds a message", pd.Series(seconds, dtype=float))
-table.map("{:.3g}".format) if seconds else "The triage runs are not recorded yet."
+table.map("{:.3g}".format)
 
 # %% [markdown]
 # (The seconds are those of messages answered in batches on one core; two cores answer twice as many. Two things flatter
@@ -1253,10 +1259,9 @@ paid = {
 }
 once = sum(paid.values())
 print("paid once, dollars:", "; ".join(f"{name} {cost:,.2f}" for name, cost in paid.items()))
-prompted = {lever: cost for lever, cost in calls.items() if lever != "LoRA" and "LoRA" in calls}
-if prompted:
-    figure = cost_figure(once, calls["LoRA"], prompted, mark=100_000, tuned="LoRA, shared machine")
-    plots.show(figure, alt=f"{describe_costs(once, calls['LoRA'], prompted)} A dotted line marks 100,000 calls.")
+prompted = {lever: cost for lever, cost in calls.items() if lever != "LoRA"}
+figure = cost_figure(once, calls["LoRA"], prompted, mark=100_000, tuned="LoRA, shared machine")
+plots.show(figure, alt=f"{describe_costs(once, calls['LoRA'], prompted)} A dotted line marks 100,000 calls.")
 
 # %% [markdown]
 # The claim about it (C39), lever by lever, and once more for a machine of its own. Notebook 08 asked it against hosted
@@ -1265,15 +1270,12 @@ if prompted:
 
 # %%
 crossings = {lever: break_even(once, calls["LoRA"], cost) for lever, cost in prompted.items()}
-own_machine = min((break_even(once, alone_on_it["LoRA"], alone_on_it[lever]) for lever in prompted), default=0)
-if crossings:
-    crossings |= {"any prompt, machine of its own": own_machine}
-    told = [f"{name}: {f'after {n:.2g} calls' if n < 1e12 else 'never'}" for name, n in crossings.items()]
-    cheaper = "; ".join(f"{name}: {'holds' if n < 100_000 else 'fails here'}" for name, n in crossings.items())
-    row = ("C39", claims["C39"], f"tuning is cheaper than {', '.join(told)}", cheaper)
-    display(pd.DataFrame([row], columns=["id", "claim", "measured", "verdict"]).set_index("id"))
-else:
-    print("The triage runs are not recorded yet.")
+own_machine = min(break_even(once, alone_on_it["LoRA"], alone_on_it[lever]) for lever in prompted)
+crossings |= {"any prompt, machine of its own": own_machine}
+told = [f"{name}: {f'after {n:.2g} calls' if n < 1e12 else 'never'}" for name, n in crossings.items()]
+cheaper = "; ".join(f"{name}: {'holds' if n < 100_000 else 'fails here'}" for name, n in crossings.items())
+row = ("C39", claims["C39"], f"tuning is cheaper than {', '.join(told)}", cheaper)
+pd.DataFrame([row], columns=["id", "claim", "measured", "verdict"]).set_index("id")
 
 # %% [markdown]
 # ## The scoreboard

@@ -10,7 +10,7 @@ import re
 import statistics
 from pathlib import Path
 
-from finetune_course import plots
+from finetune_course import closing_picture, plots
 from finetune_course.checking import STUB
 from finetune_course.notebook_build.bootstrap import is_bootstrap
 from finetune_course.notebook_build.outputs import ABSOLUTE_PATH, WIDGET_VIEW
@@ -210,7 +210,7 @@ def _bound(tree):
 
 
 def tags_known(notebook, number):
-    known = {"exercise-setup", "nbval-check-output"}
+    known = {"exercise-setup", "nbval-check-output", closing_picture.TAG}
     offences = []
     for index, cell in code_cells(notebook):
         tags = set(cell.metadata.get("tags", []))
