@@ -33,7 +33,9 @@ import numpy as np
 import pandas as pd
 
 from finetune_course import checks_04
+from finetune_course.hardware import inspect_hardware
 
+inspect_hardware()  # in the small profile (notebook 00) this process spares memory from here on
 pd.set_option("display.max_colwidth", 300)
 libraries = ["torch", "transformers", "scikit-learn", "datasketch"]
 pd.DataFrame({"version": {name: version(name) for name in libraries}})
@@ -928,9 +930,11 @@ import time
 
 from transformers import AutoModelForCausalLM
 
+from finetune_course.allocator import free_memory
 from finetune_course.curation_grid import BATCH, FIRST_BLOCK, rows_hash
 from finetune_course.short_runs import UpperBlocks, category_batches
 
+free_memory()  # what the classifiers left
 start = time.perf_counter()
 model = AutoModelForCausalLM.from_pretrained(weights(), dtype=torch.float32)
 stage = UpperBlocks(

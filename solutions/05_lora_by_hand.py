@@ -503,10 +503,15 @@ print(f"largest difference in any logit: {changes['float32']:.1e}; answers the s
 # the merge rounds the *weights*: how much of a correction gets lost, when it is small against its weight? One layer:
 
 # %%
+from pathlib import Path
+
+from safetensors import safe_open
+
 layer = merged.model.layers[-1].mlp.down_proj
-base_layer = AutoModelForCausalLM.from_pretrained(weights(), dtype=torch.float32).model.layers[-1].mlp.down_proj
-correction = layer.weight.detach().cpu() - base_layer.weight.detach()
-rounded_base = base_layer.weight.detach().bfloat16()
+with safe_open(Path(weights()) / "model.safetensors", framework="pt") as file:  # one matrix of the base, from its file
+    base_weight = file.get_tensor(f"model.layers.{len(merged.model.layers) - 1}.mlp.down_proj.weight")
+correction = layer.weight.detach().cpu() - base_weight.float()
+rounded_base = base_weight.bfloat16()
 kept = (rounded_base.float() + correction).bfloat16().float() - rounded_base.float()
 print(f"lost by rounding in bfloat16: {(kept - correction).norm() / correction.norm():.0%} of the correction's size")
 
@@ -516,7 +521,7 @@ print(f"lost by rounding in bfloat16: {(kept - correction).norm() / correction.n
 # instead of 8, because in few digits even another batch can turn an answer.
 
 # %%
-del tuned, merged, model, base_weights, layer, base_layer
+del tuned, merged, model, base_weights, layer
 gc.collect()
 half_base = AutoModelForCausalLM.from_pretrained(weights(), dtype=torch.bfloat16).to(hw.device)
 half = PeftModel.from_pretrained(half_base, shipped_adapter("triage")).eval()
@@ -572,10 +577,11 @@ pd.DataFrame({"messages": {k: len(v) for k, v in recorded.items()}, "answers the
 # kept apart, as two sets. What is said of the ranks goes by the hand-written ones.
 
 # %%
+from finetune_course.allocator import free_memory
 from finetune_course.short_runs import UpperBlocks
 
 del half, half_base, merged, beside_logits, logits_half, untouched
-gc.collect()
+free_memory()
 model = AutoModelForCausalLM.from_pretrained(weights(), dtype=torch.float32).to(hw.device)
 few = hw.profile == "small"
 by_hand, by_template = load_split("validation_handwritten"), load_split("validation")
@@ -585,7 +591,7 @@ stage = UpperBlocks(
     held_out=category_batches(tokenizer, by_hand[::3] if few else by_hand, size=20),
     template_made=category_batches(tokenizer, by_template[::6] if few else by_template, size=20),
 )
-originals = [weight.detach().clone() for weight in stage.weights()]
+originals = [weight.detach().bfloat16() for weight in stage.weights()]  # their own format in the file: nothing is lost
 
 
 @torch.no_grad()
@@ -713,13 +719,14 @@ print("base weights the same after all these runs:", stage_same)
 
 # %%
 restore()
+free_memory()  # Adam's averages come on top: two numbers for each weight
 for weight in stage.weights():
     weight.requires_grad_(True)
 stage.train(rate=3e-4)
 stage.model.requires_grad_(False)
 keep("full")
 updates = [(weight - original).detach().cpu() for weight, original in zip(stage.weights(), originals)]
-size = [sum(float(matrix.norm()) ** 2 for matrix in matrices) ** 0.5 for matrices in (updates, originals)]
+size = [sum(float(matrix.float().norm()) ** 2 for matrix in each) ** 0.5 for each in (updates, originals)]
 print(f"in size the update is {size[0] / size[1]:.1%} of the weights")
 
 # %% [markdown]

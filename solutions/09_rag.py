@@ -364,8 +364,13 @@ def ranking(found):
     return pages_in_order(row["page"] for row in found)
 
 
+def without_vectors(query):
+    """A search's rows; their vectors, 384 numbers each, stay in the database."""
+    return query.to_arrow().drop_columns(["vector"]).to_pylist()
+
+
 def near(table, text, limit=50):
-    return table.search(vector_of(text)).distance_type("cosine").limit(limit).to_list()
+    return without_vectors(table.search(vector_of(text)).distance_type("cosine").limit(limit))
 
 
 whole = score_rankings([ranking(near(page_table, q.question)) for q in validation], validation)
@@ -421,7 +426,7 @@ page_table.create_index("searched", config=FTS(stem=True, remove_stop_words=True
 
 
 def with_words(table, text, limit=50):
-    return table.search(text, query_type="fts").limit(limit).to_list()
+    return without_vectors(table.search(text, query_type="fts").limit(limit))
 
 
 worded = score_rankings([ranking(with_words(page_table, q.question)) for q in validation], validation)
@@ -1328,8 +1333,11 @@ pd.DataFrame(rows).T
 # %%
 import pyarrow as pa
 
+from finetune_course.allocator import free_memory
 from finetune_course.vector_growth import vectors_between
 
+del model  # it has answered all that it is asked here
+free_memory()
 many = vectors_between(embed([piece.searched for piece in cuts[best_cut]]), 50_000)
 column = pa.FixedSizeListArray.from_arrays(pa.array(many.ravel()), many.shape[1])
 database.drop_table("big", ignore_missing=True)

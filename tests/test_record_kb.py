@@ -312,8 +312,10 @@ def test_of_pieces_read_one_by_one_the_surest_answer_is_kept(retrieved, monkeypa
     ]
 
 
-def test_a_prompt_that_is_the_same_in_both_versions_is_asked_once(retrieved, monkeypatch):
-    model, tokenizer, way = tiny_model().eval(), tiny_tokenizer(), arm("RAG, short rules")
+@pytest.mark.parametrize(("name", "prompts"), [("RAG, short rules", 1), ("LoRA reader + RAG", 2)])
+def test_a_prompt_that_is_the_same_in_both_versions_is_asked_once(retrieved, monkeypatch, name, prompts):
+    """``prompts``: how many a question has; the fixture's search finds two pieces."""
+    model, tokenizer, way = tiny_model().eval(), tiny_tokenizer(), arm(name)
 
     def changes(question):
         old, new = (retrieved.pieces(question, version, len, 10_000) for version in VERSIONS)
@@ -329,7 +331,8 @@ def test_a_prompt_that_is_the_same_in_both_versions_is_asked_once(retrieved, mon
     asked, answer_all = [], qa_arms.answer_all
     monkeypatch.setattr(qa_arms, "answer_all", lambda *a, **k: asked.append(len(a[3])) or answer_all(*a, **k))
     both = ask_both(way, model, tokenizer, questions, retrieved, room=10_000, batch_size=1)
-    assert asked == [3, 1] and list(both) == list(VERSIONS)
+    assert asked == [3 * prompts, prompts] and list(both) == list(VERSIONS)
+    assert all(len(run.get("doubts", [])) == (3 if way.one_by_one else 0) for run in both.values())
     for version in VERSIONS:
         assert {k: v for k, v in both[version].items() if k != "seconds"} == {
             k: v for k, v in alone[version].items() if k != "seconds"
@@ -337,7 +340,7 @@ def test_a_prompt_that_is_the_same_in_both_versions_is_asked_once(retrieved, mon
     assert both["v2"]["seconds"] > 0
     del asked[:]
     same = ask_both(way, model, tokenizer, questions[:1], retrieved, room=10_000, batch_size=1)
-    assert asked == [1] and same["v1"] == same["v2"]
+    assert asked == [prompts] and same["v1"] == same["v2"]
 
 
 def test_scores_are_those_of_the_answers(retrieved):
