@@ -665,8 +665,9 @@ seeds = {
 pd.DataFrame({"right, answerable, seed by seed": seeds})
 
 # %% [markdown]
-# The reader's seeds lie as far apart as its intervals are wide: one more training may come out elsewhere. The adapter
-# that comes with the course is the first seed, and what rests on one seed (C24, the shop's own words) rests on that one.
+# The reader's seeds lie farther apart than the reader lies behind the search alone: one more training may come out
+# elsewhere. The adapter that comes with the course is the first seed, and what rests on one seed (C24, the shop's own
+# words) rests on that one.
 
 # %% [markdown]
 # ### Exercise 10.2 — what an interval says

@@ -145,6 +145,8 @@ def test_the_search_alone_is_ahead_as_notebook_10_says(found):
     assert all(gain(name, SEARCH).low <= 0 for name in behind_a_search)
     assert gain(READER, SEARCH, "all").low <= 0 <= gain(READER, SEARCH, "all").high
     assert all(gain(READER, way.name).low > 0 for way in ARMS if way.pages and way.adapter is None)
+    by_seed = [table.loc[table["answerable"], "right"].mean() for table in found[READER, "before"].tables]
+    assert max(by_seed) - min(by_seed) > -gain(READER, SEARCH).mean
     plain = (found[name, "before"].of_kind("right", "answerable") for name in (READER, SEARCH))
     assert paired_difference(*plain).high < 0
 
