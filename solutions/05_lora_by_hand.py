@@ -587,7 +587,7 @@ few = hw.profile == "small"
 by_hand, by_template = load_split("validation_handwritten"), load_split("validation")
 stage = UpperBlocks(
     model, first=20,
-    train=category_batches(tokenizer, rows[: 96 if few else 240], size=8),
+    train=category_batches(tokenizer, rows[: 96 if few else 240], size=4 if few else 8),
     held_out=category_batches(tokenizer, by_hand[::3] if few else by_hand, size=20),
     template_made=category_batches(tokenizer, by_template[::6] if few else by_template, size=20),
 )
