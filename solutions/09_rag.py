@@ -20,8 +20,9 @@
 # - have seen a page take over the model, and what helps against it;
 # - know how search time grows up to a million vectors.
 #
-# It takes about 5 minutes of computing on two CPU cores, 90 minutes of your time, and up to 4 GB of memory (under 2 GB
-# in the small profile, which lets the model answer fewer questions).
+# It takes about 5 minutes of computing on two CPU cores, 90 minutes of your time, and up to 4 GB of memory (in the
+# small profile the model answers fewer questions). In the small profile, on one core as on Binder, it took 6 minutes
+# and 1.5 GB.
 
 # %% [markdown]
 # ## Before you start
