@@ -353,6 +353,18 @@ assert abs(found[0] - 0.5) < 1e-9 and found[1] == 1
 ### END HIDDEN TESTS
 
 # %% [markdown]
+# A hit brings its vector along, 384 numbers. Many lists of hits will be kept on this page, so the vectors stay in the
+# database:
+
+# %%
+def without_vectors(query):
+    """A search's rows; their vectors, 384 numbers each, stay in the database."""
+    return query.to_arrow().drop_columns(["vector"]).to_pylist()
+
+
+print("a hit without its vector has", ", ".join(without_vectors(page_table.search(vector_of(asked)).limit(1))[0]))
+
+# %% [markdown]
 # Now the real questions. Those without a right page are left out: no ranking is right for them, and they get a section
 # of their own. `hit@1` asks whether a right page stands first; it differs from recall@1 for the questions with two
 # right pages, of which one place can hold one only.
@@ -363,11 +375,6 @@ from finetune_course.retrieval import measures_table, pages_in_order, score_rank
 
 def ranking(found):
     return pages_in_order(row["page"] for row in found)
-
-
-def without_vectors(query):
-    """A search's rows; their vectors, 384 numbers each, stay in the database."""
-    return query.to_arrow().drop_columns(["vector"]).to_pylist()
 
 
 def near(table, text, limit=50):
@@ -1330,15 +1337,23 @@ pd.DataFrame(rows).T
 # looks into the groups nearest to the question, and vectors are kept in compressed form (**PQ**, product quantization).
 # It can miss a neighbour: its recall is the share of the exact first ten that it finds. Here with 50,000 vectors, which
 # are made up: each lies between two real ones.
+#
+# The language model has answered all that it is asked on this page. Its memory goes back first.
+
+# %%
+from finetune_course.allocator import free_memory
+
+del model
+print("handed back:", free_memory())
+
+# %% [markdown]
+# The vectors, in a table of their own:
 
 # %%
 import pyarrow as pa
 
-from finetune_course.allocator import free_memory
 from finetune_course.vector_growth import vectors_between
 
-del model  # it has answered all that it is asked here
-free_memory()
 many = vectors_between(embed([piece.searched for piece in cuts[best_cut]]), 50_000)
 column = pa.FixedSizeListArray.from_arrays(pa.array(many.ravel()), many.shape[1])
 database.drop_table("big", ignore_missing=True)
