@@ -21,7 +21,7 @@
 # - know how search time grows up to a million vectors.
 #
 # It takes about 5 minutes of computing on two CPU cores, 90 minutes of your time, and up to 4 GB of memory (in the
-# small profile the model answers fewer questions). In the small profile, on one core as on Binder, it took 6 minutes
+# small profile the model answers fewer questions). In the small profile, on one core as on Binder, it took 5 minutes
 # and 1.5 GB.
 
 # %% [markdown]
