@@ -51,13 +51,8 @@ from finetune_course.retrieved import load_retrieved
 names = {short: f"kb_{short}" for short in ("reader", "reader_several", "facts", "comparison")}
 records = {short: load_record(name) for short, name in names.items()}
 retrieved = load_retrieved()
-rows = {short: (record or {}).get("settings", {}) for short, record in records.items()} | {"search": retrieved.settings}
-pd.DataFrame(
-    {
-        short: {key: row.get(key, "not recorded yet") for key in ("command", "machine", "date")}
-        for short, row in rows.items()
-    }
-).T
+made = {short: record["settings"] for short, record in records.items()} | {"search": retrieved.settings}
+pd.DataFrame.from_dict(made, orient="index")[["command", "machine", "date"]]
 
 # %% [markdown]
 # ## The opponents
@@ -114,7 +109,7 @@ room = kb_settings()["room"]  # tokens of pieces in a prompt
 
 
 def runs_of(record, part):
-    return [run for run in (records[record] or {"runs": []})["runs"] if run["part"] == part]
+    return [run for run in records[record]["runs"] if run["part"] == part]
 
 
 validation = load_kb_questions("validation")
@@ -248,13 +243,8 @@ model, tokenizer = base_model(hw)
 
 
 def with_shipped(task):
-    """The base model with the course's adapter for the task, or None where it is not shipped yet."""
-    try:
-        folder = shipped_adapter(task)
-    except FileNotFoundError as error:
-        print(error)
-        return None
-    return with_adapter(base_model(hw)[0], folder)
+    """A fresh base model with the course's adapter for the task."""
+    return with_adapter(base_model(hw)[0], shipped_adapter(task))
 
 
 print(f"{model.num_parameters():,} parameters in {hw.dtype}")
@@ -272,12 +262,12 @@ print(asked.question, "→", asked.gold["v1"].answer, "and, after the change,", 
 rows = {SEARCH: {v: first_pieces([asked], retrieved, v)["answers"][0] for v in ("v1", "v2")}}
 for task in (None, "reader", "facts"):
     each = with_shipped(task) if task else model
-    for way in [way for way in ARMS if way.adapter == task and each is not None]:
+    for way in [way for way in ARMS if way.adapter == task]:
         versions = ("v1", "v2") if way.pages else ("v1",)
         run = {v: ask(way, each, tokenizer, [asked], retrieved, v, room=room) for v in versions}
         rows[way.name] = {v: found["answers"][0] for v, found in run.items()}
     del each
-live = pd.DataFrame.from_dict(rows, orient="index").reindex([SEARCH, *(way.name for way in ARMS if way.name in rows)])
+live = pd.DataFrame.from_dict(rows, orient="index").reindex([SEARCH, *(way.name for way in ARMS)])
 live.fillna("as before: no page in the prompt").rename(columns={"v1": "before", "v2": "after the change"})
 
 # %% [markdown]
@@ -315,10 +305,7 @@ toy.set_axis(said, axis=0)
 # An arm that is not asked for an id (*RAG, short rules*, and *LoRA on facts + RAG* where the training did not teach
 # it) can have none: for arms with pages, the column *the program cites one* counts the page that notebook 09's
 # program adds to the answer by itself (for arms that read one by one it guesses here as well, though it could know).
-# Tokens and seconds are means an answer; *together* means that many were answered in one batch, by the clock. An arm
-# that reads one by one writes an answer for every piece, and all are counted (a program could write only the one that
-# is kept). An arm with pages does not count its search, a hundredth of a second; *search alone* is nothing else. Its
-# format and its citing are right by construction: the program writes the id. Where something was
+# The format and the citing of *search alone* are right by construction: the program writes the id. Where something was
 # trained, cells are means over the seeds that the last column counts; an interval is over the questions.
 
 # %%
@@ -331,7 +318,8 @@ read = {SEARCH} | {way.name for way in ARMS if way.pages}
 program = [citation(each, "traced") if name in read else "–" for (name, _), each in found.items()]
 table = main_table(found)
 table.insert(3, "the program cites one", program)
-table
+price = ["tokens in", "tokens out", "seconds, together"]
+table.drop(columns=price)
 
 # %% [markdown]
 # It is a big table. Read the first column down the *before* rows: who answers most today, and is it more than *search
@@ -340,6 +328,14 @@ table
 # change do to each? Then the two columns about declining together: an arm that declines everything is right on all
 # unanswerable questions, and useless; one that never declines makes something up for each of them. (A reader that
 # declines because the search brought nothing is counted under *declines, answerable*, and does what it should.)
+#
+# What one answer takes, in the state *before*. Tokens and seconds are means; *together* means that many were answered
+# in one batch, by the clock. An arm that reads one by one writes an answer for every piece, and all are counted (a
+# program could write only the one that is kept). An arm with pages does not count its search, a hundredth of a second;
+# *search alone* is nothing else.
+
+# %%
+table.xs("before", level="state")[price]
 
 # %% [markdown]
 # The first column as a figure: right answers to the answerable questions, before the change and after it.
