@@ -18,8 +18,8 @@
 # - be able to say whether one method beats another, from a paired comparison.
 #
 # It takes about 5 minutes of computing on two CPU cores and 60 minutes of your time, and 2 to 3 GB of memory (the
-# small profile is set by `COURSE_PROFILE=small`). In the small profile, on one core as on Binder, it took 10 minutes and 1.3
-# GB.
+# small profile is set by `COURSE_PROFILE=small`). In the small profile, on one core as on Binder, it took 10 minutes
+# and 1.3 GB.
 
 # %% [markdown]
 # ## Before you start
