@@ -1,13 +1,14 @@
 """Record what notebook 10's table still needs: the untrained arms, the other two tasks, the time of an answer.
 
     python benchmarks/record_comparison.py questions    # prompts alone: the test questions, the shop's own terms
-    python benchmarks/record_comparison.py terms        # trained arms on the terms, after the two other records
     python benchmarks/record_comparison.py triage       # triage under each lever; asked for another format, too
     python benchmarks/record_comparison.py voice        # the brand voice under each lever (trains its LoRA)
     python benchmarks/record_comparison.py latency      # one question at a time
 
 Written to benchmarks/results/kb_comparison.json, each run as soon as it is done; a run that stands there is not made
-again. Nothing is chosen here. ``--tiny`` proves that the script works and wants an --output folder of its own.
+again. Nothing is chosen here. Seed 0 of triage's LoRA is the shipped adapter (benchmarks/record_triage_lora.py); the
+others are trained here on the same rows and settings. ``--tiny`` proves that the script works and wants an --output
+folder of its own.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from finetune_course.hardware import inspect_hardware
 from finetune_course.kb_bench import kb_settings
 from finetune_course.kb_questions import load_kb_questions, load_terms
 from finetune_course.levers import LEVERS, asked_otherwise, other_formats, triage_prompts, voice_prompts
-from finetune_course.lora_runs import base_model, train_lora, with_adapter
+from finetune_course.lora_runs import Trained, base_model, train_lora, with_adapter
 from finetune_course.paths import data_path
 from finetune_course.qa_arms import ARMS, ONE_BY_ONE, Arm, ask, ask_both
 from finetune_course.retrieved import load_retrieved
-from finetune_course.training import keep_freed_memory, quiet_libraries
+from finetune_course.training import keep_freed_memory, prompt_completion, quiet_libraries, triage_settings
 
 NAME = "kb_comparison"
-PARTS = ("questions", "terms", "triage", "voice", "latency")
+PARTS = ("questions", "triage", "voice", "latency")
 VOICE_RUN = {"epochs": 2, "learning_rate": 1e-3, "batch": 4, "max_length": 448}
 OTHERWISE, TIMED, VOICE_TOKENS = 100, 10, 110
 
@@ -84,31 +85,40 @@ class Bench:
             room=self.settings["room"], batch_size=self.hw.eval_batch,
         )  # fmt: skip
 
-    def part_terms(self, seeds: list[int]) -> None:
-        """The trained arms, with the adapters that are shipped (seed 0)."""
-        for way in [way for way in ARMS if way.adapter]:
-            self.record.once(lambda w=way: self.terms(w), part="terms", arm=way.name)
-
     def terms(self, way: Arm) -> Run:
-        model, tokenizer = self.loaded(way.adapter)
+        model, tokenizer = self.loaded(None)
         return {"v1": self.asked(way, model, tokenizer, self.named)}
 
     def part_triage(self, seeds: list[int]) -> None:
         for lever in LEVERS:
-            self.record.once(lambda w=lever: self.triage(w), part="triage", arm=lever)
+            for seed in seeds if lever == "LoRA" else (None,):
+                self.record.once(lambda w=lever, s=seed: self.triage(w, s), part="triage", arm=lever, seed=seed)
 
-    def triage(self, lever: str) -> Run:
-        model, tokenizer = self.loaded("triage" if lever == "LoRA" else None)
-        train = triage.load_split("train")
+    def triage(self, lever: str, seed: int | None) -> Run:
+        model, tokenizer = self.loaded("triage" if seed == 0 else None)
+        train, run = triage.load_split("train"), {}
+        if seed:
+            made = self.trained_for_triage(model, tokenizer, train, seed)
+            model, run = made.model, made.cost()
         records = triage.load_split("test_handwritten")[: self.few]
         messages = [row["message"] for row in records]
-        run = {}
         for name, texts in {"plain": messages, "otherwise": asked_otherwise(messages[:OTHERWISE])}.items():
             chat, users = triage_prompts(lever, texts, train)
             found = answer_all(model, tokenizer, chat, users, batch_size=self.hw.eval_batch, max_new_tokens=56)
             run[name] = outcome_bits(found.texts, records[: len(texts)]) | counted(found)
             run[name]["examples"] = found.texts[:8]
         return run
+
+    def trained_for_triage(self, model, tokenizer, train, seed: int) -> Trained:
+        """A run as record_triage_lora.py makes it, in this machine's dtype."""
+        trainer, recorded = triage_settings()["trainer"], triage_settings()["recorded"]
+        rows = [prompt_completion(row) for row in train[: recorded["examples"]]]
+        return train_lora(
+            model, tokenizer, rows[:4] if self.tiny else rows, self.hw, seed=seed,
+            epochs=recorded["num_train_epochs"], batch=recorded["per_device_train_batch_size"],
+            learning_rate=trainer["learning_rate"], max_length=trainer["max_length"],
+            max_steps=2 if self.tiny else -1, known_states={},
+        )  # fmt: skip
 
     def part_voice(self, seeds: list[int]) -> None:
         for lever in LEVERS:

@@ -2,6 +2,7 @@
 
     python benchmarks/record_facts.py choose            # seed 0 on version 1, looked at on validation after some passes
     python benchmarks/record_facts.py test              # after choose: every seed on the test, with and without pages
+    python benchmarks/record_facts.py terms             # the shop's own terms, every seed, with and without pages
     python benchmarks/record_facts.py update            # after choose: what it takes to bring the weights to version 2
     python benchmarks/record_facts.py update --ways anew --seeds 2        # a part
 
@@ -28,7 +29,7 @@ from finetune_course.retrieved import load_retrieved
 from finetune_course.training import keep_freed_memory, quiet_libraries
 
 NAME, ARM, WITH_PAGES = "kb_facts", "LoRA on facts", "LoRA on facts + RAG"
-WAYS = ("anew", "short")
+WAYS, PARTS = ("anew", "short"), ("choose", "test", "terms", "update")
 
 
 def changed_rows(old: list[dict], new: list[dict], replay: int, seed: int) -> list[dict]:
@@ -43,16 +44,21 @@ def changed_rows(old: list[dict], new: list[dict], replay: int, seed: int) -> li
 class Bench(KbBench):
     """Both versions' facts and the record."""
 
+    arms = (ARM, WITH_PAGES)
+
     def __init__(self, output: Path, tiny: bool = False, adapters: Path | None = None):
         super().__init__("facts", inspect_hardware("standard"), tiny, adapters)
         self.old, self.new = load_fact_rows("v1"), load_fact_rows("v2")
         self.retrieved = load_retrieved()
-        commands = [f"python benchmarks/record_facts.py {part}" for part in ("choose", "test", "update")]
+        commands = [f"python benchmarks/record_facts.py {part}" for part in PARTS]
         data = {version: training_hash(f"facts_train_{version}") for version in ("v1", "v2")}
         self.record = self.grid_record(output / f"{NAME}.json", " && ".join(commands), data, self.own)
 
     def asked(self, model, tokenizer, questions) -> Run:
         return ask(arm(ARM), model, tokenizer, questions, None, room=self.room, batch_size=self.hw.eval_batch)
+
+    def adapted(self, seed: int, passes: int):
+        return self.known(seed, passes)
 
     def known(self, seed: int, passes: int, **options):
         """The model that has version 1 in its weights."""
@@ -69,7 +75,7 @@ class Bench(KbBench):
 
     def point(self, seed: int, passes: int) -> Run:
         """Without pages an answer does not depend on their version: it is asked once, and scored twice."""
-        model, tokenizer, cost, folder = self.known(seed, passes)
+        model, tokenizer, cost, folder = self.adapted(seed, passes)
         run = cost | {"rows": len(self.old), "epochs": passes, "learning_rate": self.own["learning_rate"]}
         if seed == 0:
             self.ship("facts", model, folder, run)
@@ -101,7 +107,7 @@ class Bench(KbBench):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", choices=["choose", "test", "update"])
+    parser.add_argument("part", choices=PARTS)
     parser.add_argument("--seeds", type=int, nargs="+", default=kb_settings()["seeds"])
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), help="of 'update'")
     options = grid_options(parser)
@@ -111,6 +117,7 @@ def main() -> None:
     parts = {
         "choose": bench.choose,
         "test": lambda: bench.score(options.seeds),
+        "terms": lambda: bench.name_terms(options.seeds),
         "update": lambda: bench.update(options.seeds, options.ways),
     }
     parts[options.part]()

@@ -4,6 +4,7 @@
     python benchmarks/record_reader.py raw              # the untrained model on the test, both versions of the pages
     python benchmarks/record_reader.py test             # after choose: the trained one, every seed
     python benchmarks/record_reader.py test --seeds 1   # a part
+    python benchmarks/record_reader.py terms            # the shop's own terms, every seed
     python benchmarks/record_reader.py several          # what was tried first: several pieces in a row; validation only
 
 Written to benchmarks/results/kb_reader.json (the last part to kb_reader_several.json), each run as soon as it is
@@ -31,7 +32,7 @@ from finetune_course.training import keep_freed_memory, quiet_libraries
 NAME = "kb_reader"
 READER = "LoRA reader + RAG"
 RAW = ("RAG, short rules", "RAG, long rules")
-PARTS = ("choose", "raw", "test", "several")
+PARTS = ("choose", "raw", "test", "terms", "several")
 ROWS = "reader_pieces"
 PIECES = (1, 2, 3)
 """Read one by one: tried on validation after each look."""
@@ -40,6 +41,8 @@ SEVERAL_LOOKS = [1, 2]
 
 class Bench(KbBench):
     """The reader's rows and record."""
+
+    arms = (READER,)
 
     def __init__(self, output: Path, tiny: bool = False, adapters: Path | None = None):
         super().__init__("reader", inspect_hardware("standard"), tiny, adapters)
@@ -90,13 +93,16 @@ class Bench(KbBench):
         for seed in seeds:
             self.record.once(lambda s=seed: self.point(s, chosen), part="test", arm=READER, seed=seed)
 
+    def adapted(self, seed: int, passes: int):
+        return self.trained("pages", self.rows, seed, passes)
+
     def asked(self, name: str, model, tokenizer) -> dict[str, Run]:
         return ask_both(
             arm(name), model, tokenizer, self.test, self.retrieved, room=self.room, batch_size=self.hw.eval_batch
         )
 
     def point(self, seed: int, passes: int) -> Run:
-        model, tokenizer, cost, folder = self.trained("pages", self.rows, seed, passes)
+        model, tokenizer, cost, folder = self.adapted(seed, passes)
         run = cost | {"epochs": passes, "learning_rate": self.own["learning_rate"]}
         if seed == 0:
             self.ship("reader", model, folder, run)
@@ -115,6 +121,7 @@ def main() -> None:
         "choose": bench.choose,
         "raw": bench.raw,
         "test": lambda: bench.score(options.seeds),
+        "terms": lambda: bench.name_terms(options.seeds),
         "several": bench.several,
     }
     parts[options.part]()

@@ -185,12 +185,14 @@ def test_the_reader_is_chosen_and_scored_once(tiny, tmp_path, monkeypatch):
     bench().choose()
     bench().raw()
     bench().score([0, 1])
+    bench().name_terms([0, 1])
     bench().several()
     stored, tried = load_record("kb_reader", tmp_path), 2
     parts = [(run["part"], run.get("arm"), run.get("seed")) for run in stored["runs"]]
     assert parts == [("choose", None, None)] * tried + [
         ("test", "RAG, short rules", None), ("test", "RAG, long rules", None),
         ("test", module.READER, 0), ("test", module.READER, 1),
+        ("terms", module.READER, 0), ("terms", module.READER, 1),
     ]  # fmt: skip
     for run in stored["runs"][:tried]:
         assert set(run["by_pieces"]) == {"1", "2", "3"} and run["validation"] == run["by_pieces"][str(run["pieces"])]
@@ -198,7 +200,8 @@ def test_the_reader_is_chosen_and_scored_once(tiny, tmp_path, monkeypatch):
     assert several["settings"]["data_sha256"] != stored["settings"]["data_sha256"] and len(several["runs"]) == 2
     for run in several["runs"]:
         assert set(run["by_pieces"]) == {"0", "1"} and len(run["by_pieces"]["0"]["answers"]) == 3
-    for run in stored["runs"][tried:]:
+    assert {len(run["v1"]["answers"]) for run in stored["runs"][-2:]} == {3}
+    for run in stored["runs"][tried:-2]:
         assert all(len(run[version]["answers"]) == 3 and run[version]["prompt_tokens"] > 0 for version in VERSIONS)
     trials, first = stored["runs"][:tried], stored["runs"][tried + 2]
     assert [run["steps"] for run in trials] == [1, 2], "one run of two passes, looked at after each"
@@ -209,6 +212,7 @@ def test_the_reader_is_chosen_and_scored_once(tiny, tmp_path, monkeypatch):
     bench().choose()
     bench().raw()
     bench().score([0, 1])
+    bench().name_terms([0, 1])
     bench().several()
     assert load_record("kb_reader", tmp_path) == stored and load_record("kb_reader_several", tmp_path) == several
     (tmp_path / "kb_reader.json").unlink()
@@ -228,10 +232,11 @@ def test_the_facts_are_learned_and_brought_up_to_date_in_both_ways(tiny, tmp_pat
     bench = module.Bench(tmp_path, True, tmp_path / "adapters")
     bench.choose()
     bench.score([0])
+    bench.name_terms([0])
     bench.update([0, 1], list(module.WAYS))
     runs, tried = load_record("kb_facts", tmp_path)["runs"], 2
     assert [(run["part"], run.get("way")) for run in runs] == [("choose", None)] * tried + [
-        ("test", None), ("update", "anew"), ("update", "anew"), ("update", "short"),
+        ("test", None), ("terms", None), ("terms", None), ("update", "anew"), ("update", "anew"), ("update", "short"),
     ]  # fmt: skip
     assert module.kb_settings()["facts"]["update"]["seeds"] == [0] and runs[-1]["seed"] == 0
     assert len(bench.states) > 6, "the rows of both versions were known to all runs of this process"
@@ -408,10 +413,13 @@ def test_every_part_of_the_comparison_is_recorded(tiny, tmp_path, monkeypatch):
         return module.Bench(tmp_path, True)
 
     for part in module.PARTS:
-        getattr(bench(), f"part_{part}")([0])
+        getattr(bench(), f"part_{part}")([0, 1])
     runs = load_record("kb_comparison", tmp_path)["runs"]
     found = {(run["part"], run["arm"]) for run in runs}
-    assert {name for part, name in found if part == "terms"} == {way.name for way in ARMS}
+    assert {name for part, name in found if part == "terms"} == {way.name for way in ARMS if not way.adapter}
+    assert [(run["seed"], "steps" in run) for run in runs if run["part"] == "triage" and run["arm"] == "LoRA"] == [
+        (0, False), (1, True),
+    ], "the first seed is the adapter that is shipped"  # fmt: skip
     assert {name for part, name in found if part == "latency"} == {way.name for way in ARMS}
     assert {name for part, name in found if part == "questions"} == {
         "zero-shot", "few-shot", "RAG, few-shot", "RAG, one by one",
@@ -427,7 +435,7 @@ def test_every_part_of_the_comparison_is_recorded(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "ask", None)
     monkeypatch.setattr(module, "answer_all", None)
     for part in module.PARTS:
-        getattr(bench(), f"part_{part}")([0])
+        getattr(bench(), f"part_{part}")([0, 1])
     assert load_record("kb_comparison", tmp_path) == stored
 
 

@@ -117,12 +117,21 @@ def test_the_comparison_s_record_is_complete():
     arms = {name: {run["arm"] for run in part(found, name)} for name in module.PARTS}
     everybody = {way.name for way in ARMS}
     asked_elsewhere = {way.name for way in ARMS if way.adapter} | set(script("record_reader").RAW)
-    assert arms["questions"] == everybody - asked_elsewhere and arms["terms"] == arms["latency"] == everybody
+    assert arms["questions"] == everybody - asked_elsewhere and arms["latency"] == everybody
     assert arms["triage"] == arms["voice"] == set(LEVERS)
-    assert {run["seed"] for run in part(found, "voice") if run["arm"] == "LoRA"} == set(SEEDS)
-    assert {len(run["v1"]["answers"]) for run in part(found, "terms")} == {len(load_terms())}
+    for name in ("triage", "voice"):
+        assert [run["seed"] for run in part(found, name) if run["arm"] == "LoRA"] == list(SEEDS)
     assert found["settings"]["voice_sha256"] == module.voice_hash()
     assert found["settings"]["pieces"] == f"the surest of {ONE_BY_ONE}"
+
+
+def test_every_arm_was_asked_the_shop_s_terms_with_every_seed():
+    asked = {}
+    for name in ("kb_comparison", "kb_facts", "kb_reader"):
+        for run in part(record(name), "terms"):
+            assert len(run["v1"]["answers"]) == len(load_terms())
+            asked.setdefault(run["arm"], []).append(run.get("seed"))
+    assert asked == {way.name: list(SEEDS) if way.adapter else [None] for way in ARMS}
 
 
 # What notebook 10 says in words
@@ -155,12 +164,12 @@ def test_the_search_alone_is_ahead_as_notebook_10_says(found):
 def test_for_a_form_or_a_voice_training_is_far_ahead_of_every_prompt():
     found, exact, voiced = record("kb_comparison"), {}, {}
     for run in part(found, "triage"):
-        exact[run["arm"]] = from_bits([run["plain"]["exact"]]).mean()
+        exact.setdefault(run["arm"], []).append(from_bits([run["plain"]["exact"]]).mean())
     neutral = [pair["neutral"] for pair in load_split("test_handwritten")]
     for run in part(found, "voice"):
         voiced.setdefault(run["arm"], []).append((score_table(run["answers"], neutral)["label"] == "in").mean())
-    for scores in (exact, {name: sum(each) / len(each) for name, each in voiced.items()}):
-        assert scores.pop("LoRA") - max(scores.values()) > 0.4
+    for scores in (exact, voiced):
+        assert min(scores.pop("LoRA")) - max(max(each) for each in scores.values()) > 0.4
 
 
 @pytest.mark.slow

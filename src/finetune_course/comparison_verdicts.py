@@ -77,11 +77,12 @@ def verdicts(
     records: Mapping[str, Mapping[str, Any] | None],
     gains: Mapping[str, Interval],
     stayed: Mapping[str, np.ndarray],
-    named: Mapping[str, Sequence[bool]],
+    named: Mapping[str, np.ndarray],
 ) -> dict[str, Verdict]:
     """Claim id → (measured, verdict) for C09, C24, C26, C27 and C35 to C38; WAITS where its record is not there.
 
-    ``gains``, ``stayed`` and ``named`` are the notebook's: differences by name, stale answers, right terms by arm.
+    ``gains``, ``stayed`` and ``named`` are the notebook's: differences by name, stale answers, right terms by arm (one
+    number a term, seeds averaged).
     """
     return {
         "C09": _each(gains, RETRIEVAL),
@@ -162,7 +163,7 @@ def _fresh(found: Mapping[tuple[str, str], Asked], questions: Sequence[KbQuestio
     return f"changed questions, after the update as often right as {percent(*kept)} of before", judged(kept, 0.9)
 
 
-def _terms(named: Mapping[str, Sequence[bool]]) -> Verdict:
+def _terms(named: Mapping[str, np.ndarray]) -> Verdict:
     if FACTS not in named or RAW not in named:
         return "–", WAITS
     gains = {name: paired_difference(named[FACTS], named[name]) for name in (RAW, "RAG, one by one") if name in named}
@@ -171,10 +172,11 @@ def _terms(named: Mapping[str, Sequence[bool]]) -> Verdict:
 
 
 def _format(comparison: Mapping[str, Any] | None) -> Verdict:
-    runs = {
-        run["arm"]: run["otherwise"]["valid"] for run in (comparison or {}).get("runs", []) if run["part"] == "triage"
-    }
+    runs: dict[str, list[str]] = {}
+    for run in (comparison or {}).get("runs", []):
+        if run["part"] == "triage":
+            runs.setdefault(run["arm"], []).append(run["otherwise"]["valid"])
     if not {"LoRA", "few-shot"} <= set(runs):
         return "–", WAITS
-    gain = paired_difference(from_bits([runs["LoRA"]]), from_bits([runs["few-shot"]]))
+    gain = paired_difference(from_bits(runs["LoRA"]), from_bits(runs["few-shot"]))
     return f"valid though asked for another format, LoRA − few-shot: {points(*gain)} points", judged(gain, 0.2)

@@ -21,8 +21,9 @@ from . import lora_runs
 from .adapters import own_adapter_folder
 from .grid_record import GridRecord, Run
 from .hardware import Hardware
-from .kb_questions import KbQuestion, is_right, load_kb_questions
+from .kb_questions import KbQuestion, is_right, load_kb_questions, load_terms
 from .paths import data_path
+from .qa_arms import arm, ask
 from .retrieved import Retrieved
 from .training import training_identity
 
@@ -38,10 +39,11 @@ def kb_settings() -> dict[str, Any]:
 class KbBench:
     """Data, settings and record of one adapter's runs. ``tiny``: six short rows, two passes, three questions.
 
-    A script's bench says what a ``trial`` is, and brings the search (``retrieved``). ``name`` begins the names of the
-    adapters that are kept.
+    A script's bench says what a ``trial`` is and which ``arms`` its adapter has, and brings the search
+    (``retrieved``). ``name`` begins the names of the adapters that are kept.
     """
 
+    arms: Sequence[str]
     record: GridRecord
     retrieved: Retrieved
 
@@ -54,6 +56,7 @@ class KbBench:
         few = 3 if tiny else None
         self.validation: Sequence[KbQuestion] = load_kb_questions("validation")[:few]
         self.test: Sequence[KbQuestion] = load_kb_questions("test")[:few]
+        self.terms: Sequence[KbQuestion] = load_terms()[:few]
 
     def grid_record(self, path: Path, command: str, data_sha256: Any, settings: Run) -> GridRecord:
         """The record ``path`` of runs on these data with these settings, and all else that decides them."""
@@ -137,6 +140,24 @@ class KbBench:
         """Look at the run of seed 0 after each of the settings' ``epochs``."""
         for passes in self.looks:
             self.record.once(lambda p=passes: self.trial(p), part="choose", epochs=passes)
+
+    def adapted(self, seed: int, passes: int) -> tuple[Any, Any, dict[str, float], Path]:
+        """What ``trained`` gives for one seed of the runs that are tested."""
+        raise NotImplementedError
+
+    def name_terms(self, seeds: Sequence[int]) -> None:
+        """The shop's own terms (version 1), asked in every arm of this adapter with every seed."""
+        chosen = self.chosen()
+        for seed in seeds:
+            for name in self.arms:
+                self.record.once(lambda s=seed, n=name: self.named(n, s, chosen), part="terms", arm=name, seed=seed)
+
+    def named(self, name: str, seed: int, passes: int) -> Run:
+        model, tokenizer, *_ = self.adapted(seed, passes)
+        answers = ask(
+            arm(name), model, tokenizer, self.terms, self.retrieved, "v1", room=self.room, batch_size=self.hw.eval_batch
+        )
+        return {"v1": answers}
 
     def chosen(self) -> int:
         """The number of passes with the most right answers on validation; the first of equals."""
