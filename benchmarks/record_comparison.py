@@ -18,6 +18,8 @@ import hashlib
 import statistics
 from pathlib import Path
 
+import torch
+
 from finetune_course import triage, voice
 from finetune_course.adapters import data_hash, shipped_adapter
 from finetune_course.generation import answer_all
@@ -151,6 +153,7 @@ class Bench:
         questions = self.questions[: TIMED + 1]
         seconds = [self.asked(way, model, tokenizer, [each], batch=1)["seconds"] for each in questions]
         return {
+            "threads": torch.get_num_threads(),
             "median_seconds": statistics.median(seconds[1:]),
             "weights_megabytes": round(sum(each.numel() * each.element_size() for each in model.parameters()) / 1e6, 1),
         }

@@ -235,6 +235,9 @@ def test_the_facts_are_learned_and_brought_up_to_date_in_both_ways(tiny, tmp_pat
     bench.name_terms([0])
     bench.update([0, 1], list(module.WAYS))
     runs, tried = load_record("kb_facts", tmp_path)["runs"], 2
+    assert [(run["arm"], run["seed"], len(run["v1"]["answers"])) for run in runs if run["part"] == "terms"] == [
+        (module.ARM, 0, 3), (module.WITH_PAGES, 0, 3),
+    ]  # fmt: skip
     assert [(run["part"], run.get("way")) for run in runs] == [("choose", None)] * tried + [
         ("test", None), ("terms", None), ("terms", None), ("update", "anew"), ("update", "anew"), ("update", "short"),
     ]  # fmt: skip

@@ -1,6 +1,7 @@
 """The records of notebook 10: of this data and these settings, complete, chosen on validation, and their adapters."""
 
 import json
+import math
 
 import pytest
 from record_script import script
@@ -29,6 +30,7 @@ from finetune_course.levers import LEVERS
 from finetune_course.qa_arms import ARMS, ONE_BY_ONE, arm, ask, token_counter
 from finetune_course.reader import load_fact_rows, training_hash
 from finetune_course.retrieved import load_retrieved
+from finetune_course.training import triage_settings
 from finetune_course.voice import load_split
 from finetune_course.voice_scorer import score_table
 from finetune_course.weights import weights
@@ -120,7 +122,11 @@ def test_the_comparison_s_record_is_complete():
     assert arms["questions"] == everybody - asked_elsewhere and arms["latency"] == everybody
     assert arms["triage"] == arms["voice"] == set(LEVERS)
     for name in ("triage", "voice"):
-        assert [run["seed"] for run in part(found, name) if run["arm"] == "LoRA"] == list(SEEDS)
+        assert sorted(run["seed"] for run in part(found, name) if run["arm"] == "LoRA") == list(SEEDS)
+    recorded = triage_settings()["recorded"]
+    steps = recorded["num_train_epochs"] * math.ceil(recorded["examples"] / recorded["per_device_train_batch_size"])
+    assert {run.get("steps") for run in part(found, "triage") if run.get("seed")} == {steps}
+    assert {run["threads"] for run in part(found, "latency")} == {2}, "notebook 10 says so"
     assert found["settings"]["voice_sha256"] == module.voice_hash()
     assert found["settings"]["pieces"] == f"the surest of {ONE_BY_ONE}"
 
@@ -131,7 +137,9 @@ def test_every_arm_was_asked_the_shop_s_terms_with_every_seed():
         for run in part(record(name), "terms"):
             assert len(run["v1"]["answers"]) == len(load_terms())
             asked.setdefault(run["arm"], []).append(run.get("seed"))
-    assert asked == {way.name: list(SEEDS) if way.adapter else [None] for way in ARMS}
+    assert {name: sorted(seeds, key=str) for name, seeds in asked.items()} == {
+        way.name: list(SEEDS) if way.adapter else [None] for way in ARMS
+    }
 
 
 # What notebook 10 says in words

@@ -65,7 +65,7 @@ def per_question(answer: Callable[..., Any]) -> None:
     found = np.asarray(ask(answer, seeds, other), dtype=float)
     require(
         found.shape != (12,) and found.shape != (3, 4),
-        "That are 12 differences, one for each seed *and* question. Three seeds answer the same four questions: taken "
+        "Those are 12 differences, one for each seed *and* question. Three seeds answer the same four questions: taken "
         "as twelve questions, the interval would come out too narrow. Average over the seeds first.",
     )
     require(
@@ -100,7 +100,7 @@ def per_question(answer: Callable[..., Any]) -> None:
     one = np.asarray(ask(answer, seeds[:1], other[::-1]), dtype=float)
     own = "With a single seed the differences are that seed's own, from the `other` that is given."
     require(np.allclose(one, seeds[0] - other[::-1]), own)
-    passed("seeds are averaged, questions are drawn: three runs are no three times as many questions.")
+    passed("seeds are averaged, questions are drawn: three runs are not three times as many questions.")
 
 
 @check("10.3")

@@ -9,7 +9,8 @@ notebook 09. Both halves get a verdict. **C27**: "either of them alone" is the r
 reading, the facts in the weights, and the search without a model; one by one and the search alone were added before the
 reader was asked the test. C24 and C27 need all of their parts, so one clear failure refutes them. **C35**: "changed"
 are all questions whose answer in version 1 is none in version 2, also those whose page was withdrawn. **C36**: where no
-question is won or lost, the interval is Wilson's.
+question is won or lost, the interval is Wilson's. **C10**, **C37**, **C38**: two more seeds were added after the first
+one's result had been seen; all three are averaged.
 """
 
 from __future__ import annotations
