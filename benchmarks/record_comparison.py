@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -91,10 +92,14 @@ class Bench:
         model, tokenizer = self.loaded(None)
         return {"v1": self.asked(way, model, tokenizer, self.named)}
 
-    def part_triage(self, seeds: list[int]) -> None:
+    def under_each_lever(self, part: str, make: Callable[[str, int | None], Run], seeds: list[int]) -> None:
+        """``make(lever, seed)`` for every lever: the LoRA with each seed, the prompts once."""
         for lever in LEVERS:
             for seed in seeds if lever == "LoRA" else (None,):
-                self.record.once(lambda w=lever, s=seed: self.triage(w, s), part="triage", arm=lever, seed=seed)
+                self.record.once(lambda w=lever, s=seed: make(w, s), part=part, arm=lever, seed=seed)
+
+    def part_triage(self, seeds: list[int]) -> None:
+        self.under_each_lever("triage", self.triage, seeds)
 
     def triage(self, lever: str, seed: int | None) -> Run:
         model, tokenizer = self.loaded("triage" if seed == 0 else None)
@@ -123,9 +128,7 @@ class Bench:
         )  # fmt: skip
 
     def part_voice(self, seeds: list[int]) -> None:
-        for lever in LEVERS:
-            for seed in seeds if lever == "LoRA" else (None,):
-                self.record.once(lambda w=lever, s=seed: self.voice(w, s), part="voice", arm=lever, seed=seed)
+        self.under_each_lever("voice", self.voice, seeds)
 
     def voice(self, lever: str, seed: int | None) -> Run:
         model, tokenizer = self.loaded(None)

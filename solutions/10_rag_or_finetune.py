@@ -124,8 +124,8 @@ pd.DataFrame(rows).round({"minutes of one core": 1})
 
 # %% [markdown]
 # Why one by one? Validation chose it; more it does not prove. A reader whose training rows show several pieces was
-# tried first (one seed), asked with all pieces in its prompt and with the first one alone. A pass over its rows takes longer, so
-# compare by minutes as well as by passes. Rows with more and nearer wrong pieces were tried, too
+# tried first (one seed), asked with all pieces in its prompt and with the first one alone. A pass over its rows takes
+# longer, so compare by minutes as well as by passes. Rows with more and nearer wrong pieces were tried, too
 # (`data/kb/training.yaml`). The closed-book model had one form of rows and one learning rate: so much tuning is an
 # advantage of the reader.
 
@@ -882,9 +882,9 @@ each_seed = {
 pd.DataFrame.from_dict(each_seed, orient="index")
 
 # %% [markdown]
-# How far is each way of prompting behind the LoRA, in exact records, on the same messages? The
-# prompt that notebook 03 named beforehand, with its grammar, belongs in the list; of it only the share was kept, so its
-# interval is one for separate samples (as in notebooks 06 and 08).
+# How far is each way of prompting behind the LoRA, in exact records, on the same messages? The prompt that notebook 03
+# named beforehand, with its grammar, belongs in the list; of it only the share was kept, so its interval is one for
+# separate samples (as in notebooks 06 and 08).
 
 # %%
 from finetune_course.evaluate import separate_difference
